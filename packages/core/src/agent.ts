@@ -1,0 +1,85 @@
+import type { Clock } from "./clock.js";
+import type { AgentEvent } from "./event.js";
+import type { EventBus } from "./event-bus.js";
+import type { EventLog } from "./event-log.js";
+import type { LanguageModel } from "./model.js";
+import type { Plugin } from "./plugin.js";
+import type { Trajectory } from "./step.js";
+
+/** What an agent is made of. */
+export interface AgentOptions {
+  readonly model: LanguageModel;
+  readonly instructions?: string;
+  readonly plugins?: readonly Plugin[];
+  /** All randomness of the agent derives from it. Default: drawn from the system. */
+  readonly seed?: number;
+  readonly clock?: Clock;
+  /** Where every event but text-delta, tool-progress and plan-expand is kept. Without it nothing outlives the process. The agent does not close it. */
+  readonly log?: EventLog;
+  readonly budget?: Budget;
+  /** Sampling temperature of every call. Default: the model's own. */
+  readonly temperature?: number;
+  /** Longest response of one step, in tokens. Default: the model's own. */
+  readonly maxTokens?: number;
+  /** Compaction runs between steps when the context is longer than this many tokens (4 characters = 1 token). Default: never. */
+  readonly maxContextTokens?: number;
+}
+
+/** Limits of one run, checked before each call. */
+export interface Budget {
+  /** Default 16. */
+  readonly maxSteps?: number;
+  readonly maxTotalTokens?: number;
+  readonly maxDollars?: number;
+  readonly maxDurationMs?: number;
+}
+
+/** One run of the agent over one prompt. */
+export interface RunRequest {
+  readonly prompt: string;
+  /** Runs of one session share a conversation; the prompt is the next state of the session's last step. Default: a new session. */
+  readonly sessionId?: string;
+  /** Whose memories may be recalled. Without it memory is not used. */
+  readonly userId?: string;
+  readonly abortSignal?: AbortSignal;
+  readonly seed?: number;
+}
+
+/** What came of a run. */
+export interface RunResult extends Trajectory {
+  /** The text of the last answer, partial when aborted. */
+  readonly answer: string;
+  /** Present when the run failed. */
+  readonly error?: { readonly code: string; readonly message: string };
+}
+
+/** A judgement given in so many words, by a person or a program. */
+export interface Feedback {
+  /** −1 (bad) to +1 (good). */
+  readonly score?: number;
+  /** What should have been done. */
+  readonly correction?: string;
+}
+
+/** A run while it goes on. Iterating is optional: the run proceeds either way, and `result()` never rejects. */
+export interface Run extends AsyncIterable<AgentEvent> {
+  readonly episodeId: string;
+  readonly sessionId: string;
+  result(): Promise<RunResult>;
+  /** Judges the run's last step. */
+  feedback(feedback: Feedback): Promise<void>;
+}
+
+/** An agent. Runs of different sessions go on side by side; those of one session one after the other. */
+export interface Agent {
+  stream(request: RunRequest): Run;
+  /** Judges an earlier run, also of another process over the same log. @throws AgentError `agent/unknown-episode`. */
+  feedback(episodeId: string, feedback: Feedback): Promise<void>;
+  /** Goes on with a run that waits for approval, also in another process over the same log. @throws AgentError `agent/not-waiting`. */
+  resume(episodeId: string, approval: { readonly approved: boolean; readonly reason?: string }): Run;
+  /** Ends a session: its last step gets a `closed` next state. */
+  closeSession(sessionId: string, by: "header" | "call" | "idle"): Promise<void>;
+  readonly events: EventBus;
+  /** Waits for running episodes, then disposes plugins in reverse order. */
+  close(): Promise<void>;
+}
