@@ -1,0 +1,120 @@
+import { createRequire } from "node:module";
+import { dirname } from "node:path";
+import { AgentError, messageOf } from "@afterstate/core";
+import * as tf from "@tensorflow/tfjs";
+import { loadBlas } from "./blas.js";
+import { replaceWasmMatMul } from "./wasm-matmul.js";
+
+/** The backends a policy can run on, in the order in which they are tried. */
+export const BACKENDS = ["tensorflow", "webgpu", "wasm", "cpu"] as const;
+/** One of {@link BACKENDS}. */
+export type BackendName = (typeof BACKENDS)[number];
+
+/** The tensor backend of this process. */
+export interface Backend {
+  readonly name: BackendName;
+  /** The name and what it runs on, for people: `wasm (libopenblas.so.0)`. */
+  readonly description: string;
+}
+
+/** How a backend is chosen. */
+export interface BackendOptions {
+  /** Default: `AFTERSTATE_BACKEND`, else the first that this machine has. */
+  readonly name?: BackendName;
+  /** Threads of one multiplication on BLAS. Default 1: serving and training then have a core each. */
+  readonly threads?: number;
+}
+
+let current: Backend | undefined;
+
+/**
+ * Chooses the tensor backend of this thread, once.
+ * @throws AgentError `tensor/backend-unavailable` when the named one is not there, `tensor/backend-chosen` when another is already in use.
+ */
+export async function openBackend(options: BackendOptions = {}): Promise<Backend> {
+  const wanted = options.name ?? backendFromEnvironment();
+  if (current !== undefined) {
+    if (wanted === undefined || wanted === current.name) return current;
+    throw new AgentError(
+      "tensor/backend-chosen",
+      `backend "${wanted}" was asked for, but this thread already runs on "${current.name}"; choose one backend per thread`,
+    );
+  }
+  const failures: string[] = [];
+  for (const name of wanted === undefined ? BACKENDS : [wanted]) {
+    try {
+      const on = await OPENERS[name](options.threads ?? 1);
+      await tf.ready();
+      current = { name, description: `${name} (${on})` };
+      return current;
+    } catch (cause) {
+      failures.push(`${name}: ${messageOf(cause).split("\n")[0]}`);
+    }
+  }
+  throw new AgentError(
+    "tensor/backend-unavailable",
+    `no tensor backend could be opened (${failures.join("; ")}); unset AFTERSTATE_BACKEND to let one be chosen`,
+  );
+}
+
+function backendFromEnvironment(): BackendName | undefined {
+  const name = process.env.AFTERSTATE_BACKEND;
+  if (name === undefined || name === "") return undefined;
+  if ((BACKENDS as readonly string[]).includes(name)) return name as BackendName;
+  throw new AgentError(
+    "tensor/backend-unavailable",
+    `AFTERSTATE_BACKEND is "${name}"; it must be one of ${BACKENDS.join(", ")}`,
+  );
+}
+
+const require = createRequire(import.meta.url);
+
+const OPENERS: Readonly<Record<BackendName, (threads: number) => Promise<string>>> = {
+  async tensorflow() {
+    const missing: string[] = [];
+    for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
+      try {
+        require(name);
+        await selectBackend("tensorflow");
+        return name;
+      } catch (cause) {
+        missing.push(`${name} ${messageOf(cause).split("\n")[0]}`);
+      }
+    }
+    throw new Error(missing.join(", "));
+  },
+
+  async webgpu() {
+    const { create, globals } = require("webgpu") as { create(options: string[]): GPU; globals: object };
+    Object.assign(globalThis, globals);
+    const gpu = create([]);
+    const adapter = await gpu.requestAdapter();
+    if (adapter === null) throw new Error("no adapter");
+    Object.defineProperty(globalThis, "navigator", { value: { gpu, userAgent: "node" }, configurable: true });
+    require("@tensorflow/tfjs-backend-webgpu");
+    await selectBackend("webgpu");
+    return adapter.info?.description || adapter.info?.vendor || "WebGPU";
+  },
+
+  async wasm(threads) {
+    const wasm = require("@tensorflow/tfjs-backend-wasm") as { setWasmPaths(folder: string): void };
+    wasm.setWasmPaths(`${dirname(require.resolve("@tensorflow/tfjs-backend-wasm"))}/`);
+    await selectBackend("wasm");
+    const blas = loadBlas(threads);
+    replaceWasmMatMul(blas);
+    return blas?.name ?? "SIMD, no BLAS found";
+  },
+
+  async cpu() {
+    await selectBackend("cpu");
+    return "plain JavaScript";
+  },
+};
+
+interface GPU {
+  requestAdapter(): Promise<{ readonly info?: { readonly description: string; readonly vendor: string } } | null>;
+}
+
+async function selectBackend(name: string): Promise<void> {
+  if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js could not start its ${name} backend`);
+}

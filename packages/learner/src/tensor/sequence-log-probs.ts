@@ -1,0 +1,52 @@
+import * as tf from "@tensorflow/tfjs";
+import { targetLogProbs } from "./ops.js";
+import {
+  causalAttention,
+  hiddenStates,
+  logitsOf,
+  type Parameters,
+  rotaryAngles,
+  type TransformerConfig,
+} from "./transformer.js";
+
+/** Sequences of token ids, padded on the right to one width. A pad is never seen by what comes before it. */
+export interface TokenBatch {
+  readonly batch: number;
+  readonly seq: number;
+  /** Inputs, row after row. [batch · seq] */
+  readonly ids: Int32Array;
+  /** The token that follows each input; 0 where there is none. [batch · seq] */
+  readonly targets: Int32Array;
+}
+
+/** Pads sequences into one batch. `sequences[row]` holds inputs and the last target: its length is one more than its inputs. */
+export function packTokens(sequences: readonly (readonly number[])[]): TokenBatch {
+  const seq = Math.max(...sequences.map((sequence) => sequence.length)) - 1;
+  const ids = new Int32Array(sequences.length * seq);
+  const targets = new Int32Array(sequences.length * seq);
+  sequences.forEach((sequence, row) => {
+    for (let t = 0; t + 1 < sequence.length; t++) {
+      ids[row * seq + t] = sequence[t]!;
+      targets[row * seq + t] = sequence[t + 1]!;
+    }
+  });
+  return { batch: sequences.length, seq, ids, targets };
+}
+
+/** log π(target | what came before) at each position, differentiable by the parameters. In nats. [batch · seq] */
+export function sequenceLogProbs(
+  parameters: Parameters,
+  config: TransformerConfig,
+  { batch, seq, ids, targets }: TokenBatch,
+): tf.Tensor1D {
+  const positions = Array.from({ length: seq }, (_, t) => t);
+  const hidden = hiddenStates(
+    parameters,
+    config,
+    tf.tensor1d(ids, "int32"),
+    [batch, seq],
+    rotaryAngles(config, positions, [1, seq]),
+    causalAttention(config, seq),
+  );
+  return targetLogProbs(logitsOf(parameters, config, hidden), tf.tensor1d(targets, "int32"));
+}

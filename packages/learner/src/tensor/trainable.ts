@@ -1,0 +1,141 @@
+import { AgentError } from "@afterstate/core";
+import * as tf from "@tensorflow/tfjs";
+import type { PolicyWeights, WeightArray } from "../types.js";
+import { disposeParameters, type Parameters, uploadWeights } from "./transformer.js";
+
+/** Numbers of AdamW (arXiv:1711.05101). */
+export interface AdamOptions {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+}
+
+/** Weights under training with the moments of AdamW. Owns its tensors. */
+export interface Trainable {
+  readonly parameters: Parameters;
+  /** Adds the gradient of `loss` to the accumulated one. @returns the loss. */
+  accumulate(loss: (parameters: Parameters) => tf.Scalar): Promise<number>;
+  /**
+   * One step on the accumulated gradient, clipped to the global norm, and starts over.
+   * @returns the norm before clipping.
+   * @throws AgentError `learner/non-finite-loss` when it is not finite; the weights are as before then.
+   */
+  step(learningRate: number, gradientClip: number): Promise<number>;
+  weights(): Promise<PolicyWeights>;
+  /** Moments under `<weight>.exp_avg` and `<weight>.exp_avg_sq`, and `step` [1]. */
+  optimizer(): Promise<PolicyWeights>;
+  dispose(): void;
+}
+
+/**
+ * Makes weights trainable.
+ *
+ *   m ← β₁m + (1 − β₁)g        v ← β₂v + (1 − β₂)g²
+ *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
+ *
+ * Gradients, moments and weights are handled as one flat vector: a dozen kernels a step, whatever the number of weights.
+ */
+export function createTrainable(
+  initial: PolicyWeights,
+  options: AdamOptions,
+  optimizer?: PolicyWeights,
+): Trainable {
+  const names = [...initial.keys()];
+  const shapes = names.map((name) => [...initial.get(name)!.shape]);
+  const sizes = shapes.map((shape) => shape.reduce((product, size) => product * size, 1));
+  let parameters = uploadWeights(initial);
+  let [mean, variance] = [moment("exp_avg"), moment("exp_avg_sq")];
+  let time = optimizer?.get("step")?.data[0] ?? 0;
+  let gradient: tf.Tensor1D | undefined;
+
+  function moment(kind: string): tf.Tensor1D {
+    return tf.tidy(() => {
+      const parts = names.map((name, i) => optimizer?.get(`${name}.${kind}`)?.data ?? new Float32Array(sizes[i]!));
+      return tf.concat(parts.map((part) => tf.tensor1d(part)));
+    });
+  }
+
+  const flatten = (tensors: readonly tf.Tensor[]) => tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as tf.Tensor1D;
+
+  async function download(flat: tf.Tensor1D, suffix: string): Promise<Map<string, WeightArray>> {
+    const data = (await flat.data()) as Float32Array;
+    let offset = 0;
+    return new Map(
+      names.map((name, i) => {
+        const part = data.slice(offset, (offset += sizes[i]!));
+        return [name + suffix, { shape: shapes[i]!, data: part }];
+      }),
+    );
+  }
+
+  return {
+    get parameters() {
+      return parameters;
+    },
+
+    async accumulate(loss) {
+      const value = tf.tidy(() => {
+        const evaluate = (...tensors: tf.Tensor[]) => loss(new Map(names.map((name, i) => [name, tensors[i]!])));
+        const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([...parameters.values()]);
+        const flat = flatten(grads);
+        const sum = tf.keep(gradient === undefined ? flat : (tf.add(gradient, flat) as tf.Tensor1D));
+        gradient?.dispose();
+        gradient = sum;
+        return value;
+      });
+      const number = (await value.data())[0]!;
+      value.dispose();
+      return number;
+    },
+
+    async step(learningRate, gradientClip) {
+      if (gradient === undefined) throw new AgentError("learner/no-gradient", "step() was called before accumulate()");
+      const normTensor = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient!))));
+      const norm = (await normTensor.data())[0]!;
+      normTensor.dispose();
+      if (!Number.isFinite(norm)) {
+        gradient.dispose();
+        gradient = undefined;
+        throw new AgentError("learner/non-finite-loss", `the gradient's norm is ${norm}; the update is dropped and the weights are as before`);
+      }
+      time += 1;
+      const { beta1, beta2, epsilon, weightDecay } = options;
+      const next = tf.tidy(() => {
+        const g = tf.mul(gradient!, norm > gradientClip ? gradientClip / norm : 1);
+        const m = tf.add(tf.mul(mean, beta1), tf.mul(g, 1 - beta1)) as tf.Tensor1D;
+        const v = tf.add(tf.mul(variance, beta2), tf.mul(tf.square(g), 1 - beta2)) as tf.Tensor1D;
+        const denominator = tf.add(tf.sqrt(tf.div(v, 1 - beta2 ** time)), epsilon);
+        const direction = tf.div(tf.div(m, 1 - beta1 ** time), denominator);
+        const w = flatten([...parameters.values()]);
+        const decayed = weightDecay === 0 ? direction : tf.add(direction, tf.mul(w, weightDecay));
+        const moved = tf.sub(w, tf.mul(decayed, learningRate)) as tf.Tensor1D;
+        return { m, v, parts: tf.split(moved, sizes).map((part, i) => tf.reshape(part, shapes[i]!)) };
+      });
+      disposeParameters(parameters);
+      for (const tensor of [mean, variance, gradient]) tensor.dispose();
+      gradient = undefined;
+      [mean, variance] = [next.m, next.v];
+      parameters = new Map(names.map((name, i) => [name, next.parts[i]!]));
+      return norm;
+    },
+
+    async weights() {
+      const flat = tf.tidy(() => flatten([...parameters.values()]));
+      const weights = await download(flat, "");
+      flat.dispose();
+      return weights;
+    },
+
+    async optimizer() {
+      const state = new Map([...(await download(mean, ".exp_avg")), ...(await download(variance, ".exp_avg_sq"))]);
+      return state.set("step", { shape: [1], data: new Float32Array([time]) });
+    },
+
+    dispose() {
+      disposeParameters(parameters);
+      for (const tensor of [mean, variance]) tensor.dispose();
+      gradient?.dispose();
+    },
+  };
+}

@@ -1,0 +1,198 @@
+import { AgentError, createRandom } from "@afterstate/core";
+import * as tf from "@tensorflow/tfjs";
+import type { PolicyWeights, WeightArray } from "../types.js";
+import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
+
+/** The shape of a decoder-only transformer of the Llama family. Names are those of Hugging Face's `config.json`. */
+export interface TransformerConfig {
+  readonly vocab_size: number;
+  readonly hidden_size: number;
+  readonly intermediate_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly num_key_value_heads: number;
+  readonly max_position_embeddings: number;
+  readonly rope_theta: number;
+  readonly rms_norm_eps: number;
+  /** The output head is the embedding table. */
+  readonly tie_word_embeddings: boolean;
+}
+
+/** Weights on the tensor backend, by Hugging Face name. The holder disposes them. */
+export type Parameters = ReadonlyMap<string, tf.Tensor>;
+
+/** The name and shape of every weight of an architecture, in a fixed order. */
+export function weightShapes(config: TransformerConfig): ReadonlyMap<string, readonly number[]> {
+  const { vocab_size: vocab, hidden_size: hidden, intermediate_size: intermediate } = config;
+  const keyValue = config.num_key_value_heads * headDimOf(config);
+  const shapes = new Map<string, readonly number[]>([["model.embed_tokens.weight", [vocab, hidden]]]);
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    shapes.set(`${prefix}.input_layernorm.weight`, [hidden]);
+    shapes.set(`${prefix}.self_attn.q_proj.weight`, [hidden, hidden]);
+    shapes.set(`${prefix}.self_attn.k_proj.weight`, [keyValue, hidden]);
+    shapes.set(`${prefix}.self_attn.v_proj.weight`, [keyValue, hidden]);
+    shapes.set(`${prefix}.self_attn.o_proj.weight`, [hidden, hidden]);
+    shapes.set(`${prefix}.post_attention_layernorm.weight`, [hidden]);
+    shapes.set(`${prefix}.mlp.gate_proj.weight`, [intermediate, hidden]);
+    shapes.set(`${prefix}.mlp.up_proj.weight`, [intermediate, hidden]);
+    shapes.set(`${prefix}.mlp.down_proj.weight`, [hidden, intermediate]);
+  }
+  shapes.set("model.norm.weight", [hidden]);
+  if (!config.tie_word_embeddings) shapes.set("lm_head.weight", [vocab, hidden]);
+  return shapes;
+}
+
+/** New weights: norms 1, matrices normal with σ = 0.02, those that write to the residual stream ÷ √(2 layers) (GPT-2). */
+export function initialWeights(config: TransformerConfig, seed: number): PolicyWeights {
+  const random = createRandom(seed);
+  const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
+  const weights = new Map<string, WeightArray>();
+  for (const [name, shape] of weightShapes(config)) {
+    const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
+    const writesResidual = name.includes("o_proj") || name.includes("down_proj");
+    const sigma = writesResidual ? 0.02 / Math.sqrt(2 * config.num_hidden_layers) : 0.02;
+    for (let i = 0; i < data.length; i++) data[i] = shape.length === 1 ? 1 : normal() * sigma;
+    weights.set(name, { shape, data });
+  }
+  return weights;
+}
+
+/** @throws AgentError `checkpoint/mismatch` when a weight is missing, surplus or of another shape. */
+export function assertWeightsFit(config: TransformerConfig, weights: PolicyWeights): void {
+  const shapes = weightShapes(config);
+  const fail = (what: string) => {
+    throw new AgentError("checkpoint/mismatch", `the weights do not fit the architecture: ${what}`);
+  };
+  for (const [name, shape] of shapes) {
+    const weight = weights.get(name);
+    if (weight === undefined) fail(`"${name}" is missing`);
+    else if (weight.shape.join() !== shape.join()) {
+      fail(`"${name}" has shape [${weight.shape.join(", ")}], expected [${shape.join(", ")}]`);
+    }
+  }
+  for (const name of weights.keys()) if (!shapes.has(name)) fail(`"${name}" is not part of it`);
+}
+
+/** Puts weights on the tensor backend. The caller disposes them. */
+export function uploadWeights(weights: PolicyWeights): Parameters {
+  return new Map([...weights].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape], "float32")]));
+}
+
+/** Frees what {@link uploadWeights} made. */
+export function disposeParameters(parameters: Parameters): void {
+  for (const tensor of parameters.values()) tensor.dispose();
+}
+
+/** Queries, keys and values of one layer, rotated. [batch, heads, seq, headDim] */
+export interface LayerHeads {
+  readonly queries: tf.Tensor4D;
+  readonly keys: tf.Tensor4D;
+  readonly values: tf.Tensor4D;
+}
+
+/** Mixes values by attention; where a key-value cache comes in. @returns [batch, heads, seq, headDim] */
+export type Attend = (layer: number, heads: LayerHeads) => tf.Tensor4D;
+
+/**
+ * The hidden state of every position, after the last norm.
+ *
+ * @param ids int32, row after row. [batch · seq]
+ * @returns [batch · seq, hidden]
+ */
+export function hiddenStates(
+  parameters: Parameters,
+  config: TransformerConfig,
+  ids: tf.Tensor1D,
+  [batch, seq]: readonly [number, number],
+  angles: RotaryAngles,
+  attend: Attend,
+): tf.Tensor2D {
+  const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
+  const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D =>
+    tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true);
+  const headDim = headDimOf(config);
+  const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
+  const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
+
+  let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    const prefix = `model.layers.${layer}`;
+    const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
+    const q = rotary(toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads), angles);
+    const k = rotary(toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads), angles);
+    const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
+    const mixed = attend(layer, { queries: headsFirst(q), keys: headsFirst(k), values: headsFirst(v) });
+    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, config.hidden_size]) as tf.Tensor2D;
+    x = tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
+
+    const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
+    const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
+    x = tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+  }
+  return rmsNorm(x, weight("model.norm.weight"), config.rms_norm_eps);
+}
+
+/** Scores of the next token. @returns [rows, vocab] */
+export function logitsOf(parameters: Parameters, config: TransformerConfig, hidden: tf.Tensor2D): tf.Tensor2D {
+  const head = config.tie_word_embeddings ? "model.embed_tokens.weight" : "lm_head.weight";
+  return tf.matMul(hidden, parameters.get(head) as tf.Tensor2D, false, true);
+}
+
+/** Attention of a whole sequence on itself; a position sees itself and what came before. */
+export function causalAttention(config: TransformerConfig, seq: number): Attend {
+  const scale = 1 / Math.sqrt(headDimOf(config));
+  const mask = causalMask(seq);
+  return (_layer, { queries, keys, values }) => {
+    const scores = tf.matMul(queries, keys, false, true) as tf.Tensor4D;
+    return tf.matMul(attentionProbabilities(scores, mask, scale), values) as tf.Tensor4D;
+  };
+}
+
+/** 0 on and below the diagonal, {@link MASKED} above. [1, 1, seq, seq] */
+export function causalMask(seq: number): tf.Tensor4D {
+  const data = new Float32Array(seq * seq);
+  for (let row = 0; row < seq; row++) data.fill(MASKED, row * seq + row + 1, (row + 1) * seq);
+  return tf.tensor4d(data, [1, 1, seq, seq]);
+}
+
+/** Added to a score that must not count. Finite, so that a row of nothing else stays a number. */
+export const MASKED = -1e9;
+
+/**
+ * Angles of given positions: θ_j = position · rope_theta^(−2j/headDim).
+ *
+ * @param positions row after row. [batch · seq]; batch is 1 when all rows share them.
+ */
+export function rotaryAngles(
+  config: TransformerConfig,
+  positions: ArrayLike<number>,
+  [batch, seq]: readonly [number, number],
+): RotaryAngles {
+  const half = headDimOf(config) / 2;
+  const cos = new Float32Array(batch * seq * half);
+  const sin = new Float32Array(batch * seq * half);
+  for (let i = 0; i < batch * seq; i++) {
+    for (let j = 0; j < half; j++) {
+      const angle = positions[i]! * config.rope_theta ** (-j / half);
+      cos[i * half + j] = Math.cos(angle);
+      sin[i * half + j] = Math.sin(angle);
+    }
+  }
+  const shape: [number, number, number, number] = [batch, seq, 1, half];
+  return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+}
+
+/** Width of one attention head. */
+export function headDimOf(config: TransformerConfig): number {
+  return config.hidden_size / config.num_attention_heads;
+}
+
+/** Grouped-query attention (arXiv:2305.13245): each key-value head serves heads ÷ kvHeads query heads. */
+function repeatHeads(x: tf.Tensor4D, config: TransformerConfig): tf.Tensor4D {
+  const [batch, heads, seq, headDim] = x.shape;
+  if (heads === config.num_attention_heads) return x;
+  const groups = config.num_attention_heads / heads;
+  const spread = tf.tile(tf.expandDims(x, 2), [1, 1, groups, 1, 1]); // [batch, kvHeads, groups, seq, headDim]
+  return tf.reshape(spread, [batch, heads * groups, seq, headDim]) as tf.Tensor4D;
+}
