@@ -5,3 +5,8 @@ export * from "./signals/prm-judge.js";
 export * from "./signals/read-signals.js";
 export * from "./signals/rule-hint-reader.js";
 export * from "./signals/rule-judge.js";
+export * from "./credit/gae.js";
+export * from "./credit/outcome.js";
+export * from "./credit/running-mean.js";
+export * from "./credit/spread.js";
+export * from "./credit/step-credit.js";

@@ -1,0 +1,78 @@
+import type { ActionKind, Message } from "@afterstate/core";
+import { stepGae } from "./gae.js";
+import { broadcastOutcome } from "./outcome.js";
+import { meanOf, type RunningMean, takeIn } from "./running-mean.js";
+
+/** A step as credit sees it. */
+export interface CreditedStep {
+  readonly kind: ActionKind;
+  /** What the baseline's value depends on: see `stateKeyOf`. */
+  readonly stateKey: string;
+  /** Undefined when nothing was learned about the step. */
+  readonly reward: number | undefined;
+}
+
+/** What credit remembers between batches: plain data, kept with the policy version that it led to. */
+export interface CreditState {
+  /** V(state key). */
+  readonly values: Readonly<Record<string, RunningMean>>;
+  /** Mean |r| of each action kind's rewards that are not 0. */
+  readonly magnitudes: Readonly<Record<string, RunningMean>>;
+}
+
+/** How credit is given. */
+export interface CreditOptions {
+  /** "step": step GAE. "broadcast": every step gets the episode's outcome. */
+  readonly credit: "step" | "broadcast";
+  readonly gamma: number;
+  readonly lambda: number;
+  /** β of the running means. */
+  readonly decay: number;
+}
+
+/** Nothing remembered yet. */
+export const EMPTY_CREDIT: CreditState = { values: {}, magnitudes: {} };
+
+/** The kind of observation a step acted on: the role of the last message it saw. Never the kind of action it took. */
+export function stateKeyOf(messages: readonly Message[]): string {
+  return messages.at(-1)?.role ?? "none";
+}
+
+/**
+ * Credit of every step of a batch of episodes.
+ *
+ *   r'_k = r_k / M(kind_k),  M(kind) a running mean of |r| over that kind's rewards ≠ 0
+ *   Â = stepGae(r', V(state key)),  then V(state key_k) ← running mean of Â_k + V(state key_k)
+ *
+ * Rewards are scaled per action kind so that a kind with rewards a hundred times larger does not drown the others. They are
+ * never centred per kind: subtracting each kind's own mean would make every kind look equally good and so erase the choice
+ * between kinds (to call a tool or to answer at once), which is what is to be learned. For the same reason V depends on
+ * what was observed and not on what was done.
+ *
+ * @returns Â_k of each step of each episode, on the values from before the batch, and the state after it.
+ */
+export function creditEpisodes(
+  episodes: readonly (readonly CreditedStep[])[],
+  state: CreditState,
+  options: CreditOptions,
+): { readonly advantages: readonly (readonly number[])[]; readonly state: CreditState } {
+  const { decay } = options;
+  const magnitudes: Record<string, RunningMean> = { ...state.magnitudes };
+  for (const { kind, reward } of episodes.flat())
+    if (reward) magnitudes[kind] = takeIn(magnitudes[kind], Math.abs(reward), decay);
+
+  const values: Record<string, RunningMean> = { ...state.values };
+  const advantages = episodes.map((steps) => {
+    const rewards = steps.map(({ kind, reward }) => reward && reward / meanOf(magnitudes[kind], 1));
+    const before = steps.map(({ stateKey }) => meanOf(state.values[stateKey], 0));
+    const credit =
+      options.credit === "step" ? stepGae(rewards, before, options) : broadcastOutcome(rewards, before[0] ?? 0);
+    for (const [k, { stateKey, reward }] of steps.entries())
+      if (reward !== undefined) {
+        const target = options.credit === "step" ? credit[k]! + before[k]! : credit[k]! + before[0]!;
+        values[stateKey] = takeIn(values[stateKey], target, decay);
+      }
+    return credit;
+  });
+  return { advantages, state: { values, magnitudes } };
+}
