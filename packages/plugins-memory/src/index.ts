@@ -1,0 +1,1 @@
+export { type MemoryBank, type MemoryBankOptions, memoryBank, openMemoryBank } from "./bank/memory-bank.js";

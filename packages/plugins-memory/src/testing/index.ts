@@ -1,0 +1,1 @@
+export { type ContractCheck, type ContractSubject, memoryContract } from "./memory-contract.js";
