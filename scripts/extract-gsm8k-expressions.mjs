@@ -38,8 +38,14 @@ function resultOf(text) {
 
 const train = annotationsOf("train.jsonl");
 const test = new Map([...annotationsOf("test.jsonl")].filter(([expression]) => !train.has(expression)));
-const lines = [["train", train], ["test", test]].flatMap(([split, expressions]) =>
+const lines = [
+  ["train", train],
+  ["test", test],
+].flatMap(([split, expressions]) =>
   [...expressions].map(([expression, answer]) => JSON.stringify({ split, expression, answer })),
 );
-writeFileSync(new URL("../packages/learner/data/homework/gsm8k-expressions.jsonl", import.meta.url), `${lines.join("\n")}\n`);
+writeFileSync(
+  new URL("../packages/learner/data/homework/gsm8k-expressions.jsonl", import.meta.url),
+  `${lines.join("\n")}\n`,
+);
 console.log(`${train.size} expressions of the training set, ${test.size} of the test set alone`);

@@ -143,7 +143,10 @@ function prefill(parameters: Parameters, config: TransformerConfig, rows: readon
     const positions = Array.from({ length: seq }, (_, t) => t);
     const angles = rotaryAngles(config, positions, [1, seq]);
     const hidden = hiddenStates(parameters, config, tf.tensor1d(ids, "int32"), [rows.length, seq], angles, attend);
-    const last = tf.tensor1d(lengths.map((length, row) => row * seq + length - 1), "int32");
+    const last = tf.tensor1d(
+      lengths.map((length, row) => row * seq + length - 1),
+      "int32",
+    );
     return logitsOf(parameters, config, tf.gather(hidden, last));
   });
   const padding = new Float32Array(rows.length * seq);
@@ -167,7 +170,9 @@ function decode(
       const before = sampled[layer];
       const grown = {
         keys: tf.keep(before === undefined ? tf.clone(keys) : (tf.concat([before.keys, keys], 2) as tf.Tensor4D)),
-        values: tf.keep(before === undefined ? tf.clone(values) : (tf.concat([before.values, values], 2) as tf.Tensor4D)),
+        values: tf.keep(
+          before === undefined ? tf.clone(values) : (tf.concat([before.values, values], 2) as tf.Tensor4D),
+        ),
       };
       before?.keys.dispose();
       before?.values.dispose();
@@ -179,7 +184,10 @@ function decode(
       const parts = tf.split(attentionProbabilities(scores, tf.scalar(0), scale), [promptSeq, sampledSeq], -1);
       return tf.add(tf.matMul(parts[0]!, prompt[layer]!.values), tf.matMul(parts[1]!, grown.values)) as tf.Tensor4D;
     };
-    const ids = tf.tensor1d(rows.map(({ ids }) => ids.at(-1)!), "int32");
+    const ids = tf.tensor1d(
+      rows.map(({ ids }) => ids.at(-1)!),
+      "int32",
+    );
     const angles = rotaryAngles(config, positions, [rows.length, 1]);
     return logitsOf(parameters, config, hiddenStates(parameters, config, ids, [rows.length, 1], angles, attend));
   });

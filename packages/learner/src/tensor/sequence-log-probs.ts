@@ -17,10 +17,12 @@ export interface TokenBatch {
   readonly ids: Int32Array;
   /** The token that follows each input; 0 where there is none. [batch · seq] */
   readonly targets: Int32Array;
+  /** Sampling temperature of each row; absent when all are 1. [batch] */
+  readonly temperatures?: readonly number[];
 }
 
 /** Pads sequences into one batch. `sequences[row]` holds inputs and the last target: its length is one more than its inputs. */
-export function packTokens(sequences: readonly (readonly number[])[]): TokenBatch {
+export function packTokens(sequences: readonly (readonly number[])[], temperatures?: readonly number[]): TokenBatch {
   const seq = Math.max(...sequences.map((sequence) => sequence.length)) - 1;
   const ids = new Int32Array(sequences.length * seq);
   const targets = new Int32Array(sequences.length * seq);
@@ -30,14 +32,17 @@ export function packTokens(sequences: readonly (readonly number[])[]): TokenBatc
       targets[row * seq + t] = sequence[t + 1]!;
     }
   });
-  return { batch: sequences.length, seq, ids, targets };
+  const packed = { batch: sequences.length, seq, ids, targets };
+  return temperatures === undefined || temperatures.every((temperature) => temperature === 1)
+    ? packed
+    : { ...packed, temperatures };
 }
 
-/** log π(target | what came before) at each position, differentiable by the parameters. In nats. [batch · seq] */
+/** log π(target | what came before) at each position and its row's temperature, differentiable by the parameters. In nats. [batch · seq] */
 export function sequenceLogProbs(
   parameters: Parameters,
   config: TransformerConfig,
-  { batch, seq, ids, targets }: TokenBatch,
+  { batch, seq, ids, targets, temperatures }: TokenBatch,
 ): tf.Tensor1D {
   const positions = Array.from({ length: seq }, (_, t) => t);
   const hidden = hiddenStates(
@@ -48,5 +53,15 @@ export function sequenceLogProbs(
     rotaryAngles(config, positions, [1, seq]),
     causalAttention(config, seq),
   );
-  return targetLogProbs(logitsOf(parameters, config, hidden), tf.tensor1d(targets, "int32"));
+  const logits = logitsOf(parameters, config, hidden);
+  const scaled = temperatures === undefined ? logits : tf.div(logits, perPosition(temperatures, seq));
+  return targetLogProbs(scaled as tf.Tensor2D, tf.tensor1d(targets, "int32"));
+}
+
+/** A value of each row at each of its positions. [batch · seq, 1] */
+function perPosition(values: readonly number[], seq: number): tf.Tensor2D {
+  return tf.tensor2d(
+    values.flatMap((value) => Array<number>(seq).fill(value)),
+    [values.length * seq, 1],
+  );
 }

@@ -36,11 +36,7 @@ export interface Trainable {
  *
  * Gradients, moments and weights are handled as one flat vector: a dozen kernels a step, whatever the number of weights.
  */
-export function createTrainable(
-  initial: PolicyWeights,
-  options: AdamOptions,
-  optimizer?: PolicyWeights,
-): Trainable {
+export function createTrainable(initial: PolicyWeights, options: AdamOptions, optimizer?: PolicyWeights): Trainable {
   const names = [...initial.keys()];
   const shapes = names.map((name) => [...initial.get(name)!.shape]);
   const sizes = shapes.map((shape) => shape.reduce((product, size) => product * size, 1));
@@ -56,7 +52,8 @@ export function createTrainable(
     });
   }
 
-  const flatten = (tensors: readonly tf.Tensor[]) => tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as tf.Tensor1D;
+  const flatten = (tensors: readonly tf.Tensor[]) =>
+    tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as tf.Tensor1D;
 
   async function download(flat: tf.Tensor1D, suffix: string): Promise<Map<string, WeightArray>> {
     const data = (await flat.data()) as Float32Array;
@@ -77,7 +74,9 @@ export function createTrainable(
     async accumulate(loss) {
       const value = tf.tidy(() => {
         const evaluate = (...tensors: tf.Tensor[]) => loss(new Map(names.map((name, i) => [name, tensors[i]!])));
-        const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([...parameters.values()]);
+        const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([
+          ...parameters.values(),
+        ]);
         const flat = flatten(grads);
         const sum = tf.keep(gradient === undefined ? flat : (tf.add(gradient, flat) as tf.Tensor1D));
         gradient?.dispose();
@@ -97,7 +96,10 @@ export function createTrainable(
       if (!Number.isFinite(norm)) {
         gradient.dispose();
         gradient = undefined;
-        throw new AgentError("learner/non-finite-loss", `the gradient's norm is ${norm}; the update is dropped and the weights are as before`);
+        throw new AgentError(
+          "learner/non-finite-loss",
+          `the gradient's norm is ${norm}; the update is dropped and the weights are as before`,
+        );
       }
       time += 1;
       const { beta1, beta2, epsilon, weightDecay } = options;

@@ -193,6 +193,6 @@ function repeatHeads(x: tf.Tensor4D, config: TransformerConfig): tf.Tensor4D {
   const [batch, heads, seq, headDim] = x.shape;
   if (heads === config.num_attention_heads) return x;
   const groups = config.num_attention_heads / heads;
-  const spread = tf.tile(tf.expandDims(x, 2), [1, 1, groups, 1, 1]); // [batch, kvHeads, groups, seq, headDim]
+  const spread = tf.tile(tf.reshape(x, [batch, heads, 1, seq * headDim]), [1, 1, groups, 1]); // tile has no gradient at rank 5
   return tf.reshape(spread, [batch, heads * groups, seq, headDim]) as tf.Tensor4D;
 }

@@ -6,7 +6,10 @@ interface WasmBackend {
   readonly wasm: {
     readonly HEAPU8: Uint8Array;
     cwrap(name: string, result: null, parameters: readonly string[]): (...parameters: unknown[]) => void;
-    readonly tfjs: { registerTensor(id: number, size: number, memoryOffset: number): void; disposeData(id: number): void };
+    readonly tfjs: {
+      registerTensor(id: number, size: number, memoryOffset: number): void;
+      disposeData(id: number): void;
+    };
   };
   readonly dataIdMap: { get(dataId: object): { readonly id: number; readonly memoryOffset: number } };
   dataIdNextNumber: number;
@@ -115,7 +118,17 @@ function wasmMultiply(backend: WasmBackend): (a: Slice, b: Slice, out: number) =
   if (known !== undefined) return known;
   const { wasm } = backend;
   const number = "number";
-  const batchMatMul = wasm.cwrap(KERNEL, null, [number, "array", number, number, "array", number, number, number, number]);
+  const batchMatMul = wasm.cwrap(KERNEL, null, [
+    number,
+    "array",
+    number,
+    number,
+    "array",
+    number,
+    number,
+    number,
+    number,
+  ]);
   const bytes = (rows: number, columns: number) => new Uint8Array(new Int32Array([1, rows, columns]).buffer);
   const multiply = (a: Slice, b: Slice, out: number) => {
     const ids = [backend.dataIdNextNumber++, backend.dataIdNextNumber++, backend.dataIdNextNumber++] as const;

@@ -1,0 +1,214 @@
+import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
+import { type Backend, openBackend } from "../tensor/backend.js";
+import { type Sample, type SampleRequest, sampleBatch } from "../tensor/sampler.js";
+import { assertWeightsFit, disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
+import type { PolicyRuntime, PolicyWeights } from "../types.js";
+import type { PolicyFiles } from "./policy-folder.js";
+import { openTokenizer, type PolicyTokenizer, parseResponse } from "./tokenizer.js";
+
+/** How a policy serves. */
+export interface PolicyOptions {
+  /** The id of the weights that come with the files. Default `base`. */
+  readonly version?: string;
+  /** Sampling temperature where a request names none. Default 1: the policy as it is. */
+  readonly temperature?: number;
+  /** Longest response where a request names none, in tokens. Default 64. */
+  readonly maxTokens?: number;
+  /** Requests that are sampled side by side. Default 64. */
+  readonly maxBatch?: number;
+}
+
+/** One version: weights as data and on the backend. */
+interface Version {
+  readonly weights: PolicyWeights;
+  readonly parameters: Parameters;
+  /** Requests that wait for or run on it. */
+  requests: number;
+  unloaded: boolean;
+}
+
+interface Waiting {
+  readonly version: string;
+  readonly request: SampleRequest;
+  readonly resolve: (sample: Sample) => void;
+  readonly reject: (cause: unknown) => void;
+}
+
+/** Opens a policy for serving on the tensor backend of this thread. */
+export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}): Promise<PolicyRuntime> {
+  const backend: Backend = await openBackend();
+  const tokenizer = openTokenizer(files);
+  const versions = new Map<string, Version>();
+  let serving = options.version ?? "base";
+  const maxBatch = options.maxBatch ?? 64;
+  const queue: Waiting[] = [];
+  let sampling = false;
+
+  const known = (id: string): Version => {
+    const version = versions.get(id);
+    if (version === undefined || version.unloaded) {
+      throw new AgentError(
+        "policy/unknown-version",
+        `policy version "${id}" is not loaded; loaded are ${[...versions.keys()].join(", ")}`,
+      );
+    }
+    return version;
+  };
+
+  const release = (id: string, version: Version) => {
+    version.requests--;
+    if (version.unloaded && version.requests === 0) free(id, version);
+  };
+  const free = (id: string, version: Version) => {
+    disposeParameters(version.parameters);
+    if (versions.get(id) === version) versions.delete(id);
+  };
+
+  /** Samples what waits, one version and one batch at a time; requests that come meanwhile wait for the next batch. */
+  const drain = async () => {
+    if (sampling) return;
+    sampling = true;
+    try {
+      await new Promise<void>((resolve) => setImmediate(resolve)); // requests of one moment share a batch
+      while (queue.length > 0) {
+        const id = queue[0]!.version;
+        const batch = queue.filter(({ version }) => version === id).slice(0, maxBatch);
+        for (const waiting of batch) queue.splice(queue.indexOf(waiting), 1);
+        const version = versions.get(id)!;
+        try {
+          const samples = await sampleBatch(
+            version.parameters,
+            files.config,
+            batch.map(({ request }) => request),
+          );
+          batch.forEach((waiting, index) => waiting.resolve(samples[index]!));
+        } catch (cause) {
+          for (const waiting of batch) waiting.reject(cause);
+        }
+        for (const _ of batch) release(id, version);
+      }
+    } finally {
+      sampling = false;
+    }
+  };
+
+  const sample = (id: string, request: SampleRequest): Promise<Sample> => {
+    known(id).requests++;
+    return new Promise((resolve, reject) => {
+      queue.push({ version: id, request, resolve, reject });
+      void drain();
+    });
+  };
+
+  const runtime: PolicyRuntime = {
+    backend: backend.description,
+    get serving() {
+      return serving;
+    },
+    load(id, weights) {
+      if (versions.has(id))
+        throw new AgentError(
+          "policy/duplicate-version",
+          `policy version "${id}" is already loaded; versions never change`,
+        );
+      assertWeightsFit(files.config, weights);
+      versions.set(id, { weights, parameters: uploadWeights(weights), requests: 0, unloaded: false });
+    },
+    serve(id) {
+      known(id);
+      serving = id;
+    },
+    unload(id) {
+      const version = known(id);
+      if (id === serving)
+        throw new AgentError(
+          "policy/serving-version",
+          `policy version "${id}" is serving; serve another one before unloading it`,
+        );
+      version.unloaded = true;
+      if (version.requests === 0) free(id, version);
+    },
+    weights: (id) => known(id).weights,
+    model: (pinned) =>
+      policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
+    encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
+    dispose() {
+      for (const { parameters } of versions.values()) disposeParameters(parameters);
+      versions.clear();
+    },
+  };
+  runtime.load(serving, files.weights);
+  return runtime;
+}
+
+/** The chat protocol over a sampler. */
+function policyModel(
+  tokenizer: PolicyTokenizer,
+  maxPositions: number,
+  versionNow: () => string,
+  sample: (version: string, request: SampleRequest) => Promise<Sample>,
+  options: PolicyOptions,
+): LanguageModel {
+  return {
+    name: "policy",
+    policyVersion: versionNow,
+    generate: (request, { signal }) =>
+      modelStream(async (push) => {
+        const version = versionNow();
+        const promptIds = tokenizer.encodePrompt(request.messages, request.tools);
+        if (promptIds.length >= maxPositions) {
+          throw new AgentError(
+            "model/context-overflow",
+            `the context has ${promptIds.length} tokens and the policy holds ${maxPositions}; set maxContextTokens so that the agent compacts it`,
+          );
+        }
+        const text = textDeltas(tokenizer, (delta) => push({ type: "text-delta", text: delta }));
+        const temperature = request.temperature ?? options.temperature ?? 1;
+        const sampled = await sample(version, {
+          promptIds,
+          seed: request.seed,
+          temperature,
+          maxTokens: request.maxTokens ?? options.maxTokens ?? 64,
+          stopIds: new Set([tokenizer.endId]),
+          signal,
+          onToken: text,
+        });
+        const response = responseOf(tokenizer, request, version, { promptIds, temperature }, sampled);
+        for (const call of response.message.toolCalls ?? []) push({ type: "tool-call", call });
+        return response;
+      }),
+  };
+}
+
+function responseOf(
+  tokenizer: PolicyTokenizer,
+  request: ModelRequest,
+  policyVersion: string,
+  { promptIds, temperature }: { readonly promptIds: readonly number[]; readonly temperature: number },
+  { ids, logProbs, stoppedBy }: Sample,
+): ModelResponse {
+  const message = parseResponse(tokenizer.decode(ids), (index) => `call-${request.seed.toString(36)}-${index}`);
+  const finished = message.toolCalls === undefined ? "stop" : "tool-calls";
+  return {
+    message,
+    finishReason: stoppedBy === "stop" ? finished : stoppedBy === "abort" ? "aborted" : "length",
+    usage: { inputTokens: promptIds.length, outputTokens: ids.length },
+    policyVersion,
+    tokens: { promptIds, ids, logProbs, mask: ids.map(() => 1), temperature },
+  };
+}
+
+/** Turns sampled ids into text as far as it is complete characters and not (the beginning of) a tool call. */
+function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void): (id: number) => void {
+  const ids: number[] = [];
+  let shown = 0;
+  return (id) => {
+    ids.push(id);
+    const whole = tokenizer.decode(ids);
+    const call = whole.indexOf("<tool_call>");
+    const text = call === -1 ? whole : whole.slice(0, call);
+    if (text.endsWith("\uFFFD") || text.length <= shown) return;
+    emit(text.slice(shown));
+    shown = text.length;
+  };
+}

@@ -1,0 +1,113 @@
+import * as tf from "@tensorflow/tfjs";
+import { beforeAll, describe, expect, it } from "vitest";
+import { openBackend } from "../tensor/backend.js";
+import { responseLogProbs } from "../tensor/policy-loss.js";
+import { initialWeights, uploadWeights } from "../tensor/transformer.js";
+import { TINY_CONFIG } from "../testing/tiny-config.js";
+import type { PolicyWeights, TrainingSample, UpdateOptions } from "../types.js";
+import { createTrainer } from "./trainer.js";
+
+beforeAll(async () => {
+  await openBackend({ name: "wasm" });
+});
+
+const OPTIONS: UpdateOptions = {
+  learningRate: 1e-2,
+  epochs: 1,
+  clipLow: 0.2,
+  clipHigh: 0.2,
+  klCoefficient: 0,
+  distillationWeight: 0,
+  distillationClip: 5,
+  gradientClip: 1,
+  lossDenominator: 4,
+};
+
+const sample = (advantages: readonly number[], more: Partial<TrainingSample> = {}, mask = [1, 1]): TrainingSample => ({
+  of: { episodeId: "e/0", stepIndex: 0 },
+  policyVersion: "base",
+  tokens: { promptIds: [1, 2, 3], ids: [4, 5], logProbs: [0, 0], mask, temperature: 1 },
+  advantages,
+  ...more,
+});
+
+const logProbs = async (weights: PolicyWeights, promptIds = [1, 2, 3]) =>
+  (await responseLogProbs(uploadWeights(weights), TINY_CONFIG, [{ promptIds, ids: [4, 5], temperature: 1 }]))[0]!;
+
+describe("an update", () => {
+  const weights = initialWeights(TINY_CONFIG, 5);
+
+  it("makes rewarded tokens likelier and punished ones less likely", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const before = await logProbs(weights);
+    const up = await trainer.update({ weights, reference: weights, samples: [sample([1, 1])], options: OPTIONS });
+    const down = await trainer.update({ weights, reference: weights, samples: [sample([-1, -1])], options: OPTIONS });
+    (await logProbs(up.weights)).forEach((now, t) => expect(now).toBeGreaterThan(before[t]!));
+    (await logProbs(down.weights)).forEach((now, t) => expect(now).toBeLessThan(before[t]!));
+  });
+
+  it("is a function of its request, bit for bit, and leaves no tensor behind", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const request = {
+      weights,
+      reference: weights,
+      samples: [sample([1, -1])],
+      options: { ...OPTIONS, epochs: 2, klCoefficient: 0.1 },
+    };
+    const first = await trainer.update(request);
+    const before = tf.memory().numTensors;
+    const second = await trainer.update(request);
+    expect(tf.memory().numTensors).toBe(before);
+    for (const [name, { data }] of first.weights) expect(second.weights.get(name)!.data).toEqual(data);
+    const resumed = { ...request, weights: first.weights, optimizer: first.optimizer };
+    expect((await trainer.update(resumed)).optimizer.get("step")!.data[0]).toBe(4);
+  });
+
+  it("gives a masked token no gradient at all, whatever stands on it", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const run = async (poison: number) =>
+      trainer.update({
+        weights,
+        reference: initialWeights(TINY_CONFIG, 6),
+        samples: [sample([1, poison], { tokens: { ...sample([]).tokens, mask: [1, 0], logProbs: [0, poison] } })],
+        options: { ...OPTIONS, klCoefficient: 0.1 },
+      });
+    const [clean, poisoned] = [await run(0), await run(1e6)];
+    for (const [name, { data }] of clean.weights) expect(poisoned.weights.get(name)!.data).toEqual(data);
+  });
+
+  it("pulls a hinted step towards what the policy says when it sees the hint, and no step without one", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const options = { ...OPTIONS, distillationWeight: 1 };
+    const [student, teacher] = [await logProbs(weights), await logProbs(weights, [1, 2, 3, 9, 9])];
+    const hinted = sample([0, 0], { teacherPromptIds: [1, 2, 3, 9, 9] });
+    const taught = await logProbs(
+      (await trainer.update({ weights, reference: weights, samples: [hinted], options })).weights,
+    );
+    // Both tokens share weights: what must move the teacher's way is their log-probability weighed by the teacher's difference.
+    const moved = taught.reduce((sum, now, t) => sum + (now - student[t]!) * (teacher[t]! - student[t]!), 0);
+    expect(moved).toBeGreaterThan(0);
+    const untaught = await trainer.update({ weights, reference: weights, samples: [sample([0, 0])], options });
+    expect(await logProbs(untaught.weights)).toEqual(student);
+  });
+
+  it("stays near the reference when asked to", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const run = async (klCoefficient: number) => {
+      const options = { ...OPTIONS, epochs: 20, klCoefficient, clipHigh: 10 };
+      return (await trainer.update({ weights, reference: weights, samples: [sample([1, 1])], options })).metrics.kl!;
+    };
+    expect(await run(10)).toBeLessThan((await run(0)) / 2);
+  });
+
+  it("refuses a loss that is not finite and says so", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const update = trainer.update({
+      weights,
+      reference: weights,
+      samples: [sample([Number.NaN, 1])],
+      options: OPTIONS,
+    });
+    await expect(update).rejects.toMatchObject({ code: "learner/non-finite-loss" });
+  });
+});
