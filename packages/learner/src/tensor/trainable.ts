@@ -60,8 +60,8 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
     let offset = 0;
     return new Map(
       names.map((name, i) => {
-        const part = data.slice(offset, (offset += sizes[i]!));
-        return [name + suffix, { shape: shapes[i]!, data: part }];
+        offset += sizes[i]!;
+        return [name + suffix, { shape: shapes[i]!, data: data.slice(offset - sizes[i]!, offset) }];
       }),
     );
   }
