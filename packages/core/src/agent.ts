@@ -61,6 +61,14 @@ export interface Feedback {
   readonly correction?: string;
 }
 
+/** A person's verdict on the tool calls that a run asked about. */
+export interface Approval {
+  readonly approved: boolean;
+  /** Shown to the model when the calls were refused. */
+  readonly reason?: string;
+  readonly abortSignal?: AbortSignal;
+}
+
 /** A run while it goes on. Iterating is optional: the run proceeds either way, and `result()` never rejects. */
 export interface Run extends AsyncIterable<AgentEvent> {
   readonly episodeId: string;
@@ -75,8 +83,11 @@ export interface Agent {
   stream(request: RunRequest): Run;
   /** Judges an earlier run, also of another process over the same log. @throws AgentError `agent/unknown-episode`. */
   feedback(episodeId: string, feedback: Feedback): Promise<void>;
-  /** Goes on with a run that waits for approval, also in another process over the same log. @throws AgentError `agent/not-waiting`. */
-  resume(episodeId: string, approval: { readonly approved: boolean; readonly reason?: string }): Run;
+  /**
+   * Goes on with a run that waits for approval, also in another process over the same log. When the episode does not
+   * wait, iterating throws AgentError `agent/not-waiting` and the result carries that code; nothing is logged.
+   */
+  resume(episodeId: string, approval: Approval): Run;
   /** Ends a session: its last step gets a `closed` next state. */
   closeSession(sessionId: string, by: "header" | "call" | "idle"): Promise<void>;
   readonly events: EventBus;

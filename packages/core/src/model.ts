@@ -30,7 +30,8 @@ export type FinishReason = "stop" | "tool-calls" | "length" | "aborted";
 export interface ModelResponse {
   readonly message: AssistantMessage;
   readonly finishReason: FinishReason;
-  readonly usage: { readonly inputTokens: number; readonly outputTokens: number };
+  /** `dollars` by the model's price table; absent for a model that costs nothing. */
+  readonly usage: { readonly inputTokens: number; readonly outputTokens: number; readonly dollars?: number };
   /** The id of the policy version that sampled, for a local policy; the model's name otherwise. */
   readonly policyVersion: string;
   readonly tokens?: TokenRecord;

@@ -36,3 +36,8 @@ export function mixSeed(...parts: readonly (number | string)[]): number {
   }
   return hash >>> 0;
 }
+
+/** A 32-bit seed drawn from the system, for whoever was given none. */
+export function systemSeed(): number {
+  return globalThis.crypto.getRandomValues(new Uint32Array(1))[0]!;
+}

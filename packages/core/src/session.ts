@@ -1,0 +1,197 @@
+import type { AgentEvent, EventOf } from "./event.js";
+import type { Message, ToolCall } from "./message.js";
+import type { Action, NextState, Step, StepCost, StepRef, TokenRecord, ToolResult } from "./step.js";
+
+/** A conversation as the loop keeps it: everything that the next run needs, and nothing that the log does not hold. */
+export interface Session {
+  readonly id: string;
+  /** The context. It only grows, so that prompt caches hold, until a compaction replaces it. */
+  messages: Message[];
+  /** How many of `messages` an observation event has shown. */
+  observed: number;
+  /** The last step, as long as nothing has come after it. */
+  pending: StepRef | undefined;
+  /** The run that waits for a person. */
+  waiting: WaitingEpisode | undefined;
+  /** What later events need to know of an episode, by its number in the session. */
+  readonly episodes: Map<number, { lastStep: number; nextEvent: number }>;
+}
+
+/** An episode that stopped within a step, before its tool calls. */
+export interface WaitingEpisode {
+  readonly episodeId: string;
+  readonly prompt: string;
+  readonly userId?: string;
+  readonly seed: number;
+  /** The steps that are over. */
+  readonly steps: readonly Step[];
+  /** The step that goes on. */
+  readonly step: OpenStep;
+  /** What a person was asked about. */
+  readonly asked: readonly ToolCall[];
+  /** Of the whole episode so far. */
+  readonly cost: StepCost;
+}
+
+/** A step that has acted and is not over. */
+export interface OpenStep {
+  readonly index: number;
+  readonly observation: { readonly messages: readonly Message[] };
+  readonly action: Action;
+  readonly policyVersion: string;
+  readonly tokens?: TokenRecord;
+  readonly cost: StepCost;
+}
+
+export const noCost: StepCost = { inputTokens: 0, outputTokens: 0, dollars: 0, durationMs: 0 };
+
+/** The sum of two costs. */
+export function addCost(a: StepCost, b: StepCost): StepCost {
+  return {
+    inputTokens: a.inputTokens + b.inputTokens,
+    outputTokens: a.outputTokens + b.outputTokens,
+    dollars: a.dollars + b.dollars,
+    durationMs: a.durationMs + b.durationMs,
+  };
+}
+
+/** A session in which nothing has happened. */
+export function newSession(id: string): Session {
+  return { id, messages: [], observed: 0, pending: undefined, waiting: undefined, episodes: new Map() };
+}
+
+/** The number of an episode in its session, and the session. An episode's id is the session's id, "/", and that number. */
+export function parseEpisodeId(episodeId: string): { readonly sessionId: string; readonly number: number } | undefined {
+  const slash = episodeId.lastIndexOf("/");
+  const number = Number(episodeId.slice(slash + 1));
+  return slash < 0 || !Number.isInteger(number) ? undefined : { sessionId: episodeId.slice(0, slash), number };
+}
+
+/** The tool messages that show results to the policy, in the same order. */
+export function toolMessages(results: readonly ToolResult[]): Message[] {
+  return results.map(({ callId, toolName, content, isError }) => {
+    const message = { role: "tool", toolCallId: callId, toolName, content } as const;
+    return isError ? { ...message, isError } : message;
+  });
+}
+
+type Unfinished = {
+  readonly start: EventOf<"episode-start">;
+  readonly steps: Step[];
+  readonly asked: ToolCall[];
+  step?: OpenStep;
+  nextState?: NextState;
+};
+
+/** Reads a session off its events, given in the order of the log. */
+export async function rebuildSession(id: string, events: AsyncIterable<AgentEvent>): Promise<Session> {
+  const session = newSession(id);
+  let episode: Unfinished | undefined;
+  for await (const event of events) {
+    countEvent(session, event);
+    if (event.type === "episode-start") episode = { start: event, steps: [], asked: [] };
+    applyToContext(session, event);
+    if (episode?.start.episodeId === event.episodeId) applyToEpisode(session, episode, event);
+  }
+  const last = session.messages.at(-1);
+  if (!session.waiting && last?.role === "assistant" && last.toolCalls) session.messages.pop();
+  session.observed = Math.min(session.observed, session.messages.length);
+  return session;
+}
+
+/** Keeps the number of the next event, whose id is the episode's id, "#", and that number. */
+function countEvent(session: Session, { id, episodeId }: AgentEvent): void {
+  const number = parseEpisodeId(episodeId)?.number;
+  const event = Number(id.slice(episodeId.length + 1));
+  if (number === undefined || !Number.isInteger(event)) return;
+  const mark = session.episodes.get(number);
+  if (mark) mark.nextEvent = Math.max(mark.nextEvent, event + 1);
+  else session.episodes.set(number, { lastStep: -1, nextEvent: event + 1 });
+}
+
+function applyToContext(session: Session, event: AgentEvent): void {
+  switch (event.type) {
+    case "observation":
+      session.messages.length = session.observed;
+      session.messages.push(...event.added);
+      session.observed = session.messages.length;
+      if (session.waiting && session.waiting.episodeId !== event.episodeId) session.waiting = undefined;
+      return;
+    case "compaction":
+      session.messages = [...event.messages];
+      session.observed = session.messages.length;
+      return;
+    case "action": {
+      const { message } = event.action;
+      if (message.content !== "" || message.toolCalls) session.messages.push(message);
+      session.pending = { episodeId: event.episodeId, stepIndex: event.stepIndex };
+      const mark = session.episodes.get(parseEpisodeId(event.episodeId)?.number ?? -1);
+      if (mark) mark.lastStep = event.stepIndex;
+      return;
+    }
+    case "next-state": {
+      if (event.nextState.kind === "tool") session.messages.push(...toolMessages(event.nextState.results));
+      const { pending } = session;
+      if (pending?.episodeId === event.of.episodeId && pending.stepIndex === event.of.stepIndex) {
+        session.pending = undefined;
+      }
+      return;
+    }
+  }
+}
+
+function applyToEpisode(session: Session, episode: Unfinished, event: AgentEvent): void {
+  switch (event.type) {
+    case "action": {
+      const { action, stepIndex, policyVersion, tokens } = event;
+      const messages = session.messages.slice(0, session.observed);
+      episode.step = { index: stepIndex, observation: { messages }, action, policyVersion, cost: noCost };
+      if (tokens) episode.step = { ...episode.step, tokens };
+      return;
+    }
+    case "approval-request":
+      episode.asked.push(event.call);
+      return;
+    case "next-state":
+      if (event.nextState.kind === "tool") episode.nextState = event.nextState;
+      return;
+    case "step-end":
+      if (!episode.step) return;
+      episode.steps.push({
+        ...episode.step,
+        ...(episode.nextState && { nextState: episode.nextState }),
+        signals: [],
+        cost: event.cost,
+      });
+      delete episode.step;
+      delete episode.nextState;
+      episode.asked.length = 0;
+      session.waiting = undefined;
+      return;
+    case "episode-end":
+      session.waiting = event.stopReason === "awaiting-approval" ? waitingEpisode(episode, event.cost) : undefined;
+      return;
+  }
+}
+
+function waitingEpisode({ start, steps, step, asked }: Unfinished, cost: StepCost): WaitingEpisode | undefined {
+  if (!step) return undefined;
+  const before = steps.reduce((sum, { cost: one }) => addCost(sum, one), noCost);
+  const own = {
+    inputTokens: cost.inputTokens - before.inputTokens,
+    outputTokens: cost.outputTokens - before.outputTokens,
+    dollars: cost.dollars - before.dollars,
+    durationMs: cost.durationMs - before.durationMs,
+  };
+  const { episodeId, prompt, userId, seed } = start;
+  return {
+    episodeId,
+    prompt,
+    ...(userId !== undefined && { userId }),
+    seed,
+    steps: [...steps],
+    step: { ...step, cost: own },
+    asked: [...asked],
+    cost,
+  };
+}
