@@ -1,5 +1,7 @@
-import { createEventBus, type Message, PLANNER, type Planner } from "@afterstate/core";
+import { createAgent, createEventBus, type Message, PLANNER, type Planner } from "@afterstate/core";
+import { collectEvents, scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
+import { evaluateFraction } from "../test/fraction-evaluator.js";
 import { createMctsPlanner, mctsPlanner } from "./mcts-planner.js";
 import { numberGame } from "./number-game/number-game.js";
 
@@ -42,5 +44,18 @@ describe("mctsPlanner", () => {
     expect(plugin.provides).toEqual([PLANNER]);
     expect(provided[0]).toBe(PLANNER);
     expect((provided[1] as Planner).goalOf({ messages: [user("Make 24 from 4 7 8 8")] })).toBeDefined();
+  });
+
+  it("gives the agent loop a plan that the policy sees", async () => {
+    const model = scriptedModel([({ messages }) => messages.at(-1)!.content.replace("Plan: ", ""), "You are welcome."]);
+    const agent = await createAgent({ model, plugins: [mctsPlanner({ domains: [numberGame()] })], seed: 1 });
+    const run = agent.stream({ prompt: "Make 24 from 4 7 8 8", sessionId: "s" });
+    const types = (await collectEvents(run)).map(({ type }) => type);
+    expect(types).toEqual(expect.arrayContaining(["plan-start", "plan-expand", "plan-end"]));
+    expect(types.indexOf("plan-end")).toBeLessThan(types.indexOf("step-start"));
+    const { value, numbers } = evaluateFraction((await run.result()).answer);
+    expect([value[0] / value[1], value[0] % value[1], numbers.toSorted()]).toEqual([24n, 0n, [4, 7, 8, 8]]);
+    const thanks = await collectEvents(agent.stream({ prompt: "Thanks!", sessionId: "s" }));
+    expect(thanks.map(({ type }) => type)).not.toContain("plan-start");
   });
 });

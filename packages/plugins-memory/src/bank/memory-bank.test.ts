@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { type Clock, createEventBus, MEMORY, type Message } from "@afterstate/core";
+import { type Clock, createAgent, createEventBus, MEMORY, type Message } from "@afterstate/core";
+import { collectEvents, scriptedModel } from "@afterstate/core/testing";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
 import { memoryContract } from "../testing/memory-contract.js";
@@ -93,20 +94,19 @@ describe("memoryBank", () => {
     expect(await recall(bank, "What is 17 * 4?")).toEqual(["The user's name is Ann."]);
   });
 
-  it("reads the message before a step once, so that a later step of the run does not undo what was said elsewhere", async () => {
+  it("reads what the user says next, and not again what was said before", async () => {
     const bank = await openMemoryBank();
-    const messages: Message[] = [{ role: "user", content: "My name is Ann." }];
-    const step = () =>
-      bank.remember({
-        scope: { userId: "ann", sessionId: "long" },
-        messages,
-        nextState: { kind: "tool", results: [] },
-        writtenBy,
-        signal,
-      });
-    expect(await step()).toMatchObject([{ kind: "add" }]);
-    await tell(bank, "My name is Anna.");
-    expect(await step()).toEqual([]);
+    await tell(bank, "My name is Ann.", "ann");
+    await tell(bank, "My name is Anna.", "ann");
+    expect(await tell(bank, "Hello!", "ann", [{ role: "user", content: "My name is Ann." }])).toEqual([]);
+    const toolResult = {
+      scope: { userId: "ann" },
+      messages: [],
+      nextState: { kind: "tool", results: [] },
+      writtenBy,
+      signal,
+    } as const;
+    expect(await bank.remember(toolResult)).toEqual([]);
     expect(await recall(bank, "name")).toEqual(["The user's name is Anna."]);
   });
 
@@ -140,6 +140,26 @@ describe("memoryBank", () => {
       }),
       { numRuns: 200 },
     );
+  });
+
+  it("serves the agent loop: what one session tells, another knows, and another user does not", async () => {
+    const path = newPath();
+    const model = scriptedModel(["Hello Ann.", "You are Ann.", "I do not know."]);
+    const say = async (prompt: string, userId: string) => {
+      const agent = await createAgent({ model, plugins: [memoryBank({ path })], seed: 1 });
+      const events = await collectEvents(agent.stream({ prompt, userId }));
+      await agent.close();
+      return events;
+    };
+    const written = (await say("Hi, I'm Ann.", "ann")).find((event) => event.type === "memory-write");
+    expect(written).toMatchObject({ operations: [{ kind: "add", record: { text: "The user's name is Ann." } }] });
+    await say("Who am I?", "ann");
+    await say("Who am I?", "bob");
+    const systemTexts = model.requests.map(({ messages }) =>
+      messages.filter(({ role }) => role === "system").map(({ content }) => content),
+    );
+    expect(systemTexts).toEqual([["The user's name is Ann."], ["The user's name is Ann."], []]);
+    model.assertExhausted();
   });
 
   it("is a plugin that provides MEMORY and closes its file with the agent", async () => {

@@ -41,8 +41,6 @@ export interface MemoryBank extends Memory {
 
 type RememberRequest = Parameters<Memory["remember"]>[0];
 
-/** How many sessions the bank remembers having read the last message of. */
-const MAX_SESSIONS = 10_000;
 const ID = "memory-";
 
 /** A plugin that provides MEMORY: a memory bank that opens and closes with the agent. */
@@ -62,8 +60,6 @@ export function memoryBank(options: MemoryBankOptions = {}): Plugin {
 export async function openMemoryBank({ path, clock = systemClock }: MemoryBankOptions = {}): Promise<MemoryBank> {
   const journal = path === undefined ? undefined : await openMemoryJournal(path);
   const users = new Map<string, UserMemories>();
-  /** The last message of the user that was read in a session, so that later steps over the same context do not read it again. */
-  const lastRead = new Map<string, string>();
   let ids = 0;
   let closed = false;
   let writing: Promise<unknown> = Promise.resolve();
@@ -81,31 +77,16 @@ export async function openMemoryBank({ path, clock = systemClock }: MemoryBankOp
     if (closed) throw new AgentError("memory/closed", "the memory bank is closed");
   }
 
-  /** What the user said that has not been read yet: the last message before the step and the one after it. */
-  function unread({ messages, nextState }: RememberRequest, session: string): readonly string[] {
-    const before = messages.findLast((message) => message.role === "user")?.content;
-    const said = before === undefined || before === lastRead.get(session) ? [] : [before];
-    return nextState.kind === "user" ? [...said, nextState.text] : said;
-  }
-
-  function markRead(said: string | undefined, session: string): void {
-    if (said === undefined) return;
-    lastRead.delete(session);
-    lastRead.set(session, said);
-    if (lastRead.size > MAX_SESSIONS) lastRead.delete(lastRead.keys().next().value!);
-  }
-
   async function write(request: RememberRequest): Promise<readonly MemoryOperation[]> {
     refuseClosed();
     request.signal.throwIfAborted();
-    const { scope, writtenBy } = request;
+    const { scope, nextState, writtenBy } = request;
     const author = { scope, writtenBy, now: clock.now(), newId: () => `${ID}${ids++}` };
-    const session = JSON.stringify([scope.userId, scope.sessionId]);
-    const said = unread(request, session);
+    const statements = nextState.kind === "user" ? extractStatements(nextState.text) : [];
     let memories = memoriesOf(scope.userId);
     const changes: MemoryChange[] = [];
     const operations: MemoryOperation[] = [];
-    for (const statement of said.flatMap(extractStatements)) {
+    for (const statement of statements) {
       const made = changesFor(memories, statement, author);
       memories = made.reduce(applyChange, memories);
       changes.push(...made);
@@ -113,7 +94,6 @@ export async function openMemoryBank({ path, clock = systemClock }: MemoryBankOp
     }
     if (changes.length > 0) await journal?.append(changes);
     users.set(scope.userId, memories);
-    markRead(said.at(-1), session);
     return operations;
   }
 

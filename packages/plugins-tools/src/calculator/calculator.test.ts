@@ -1,3 +1,5 @@
+import { createAgent } from "@afterstate/core";
+import { scriptedModel } from "@afterstate/core/testing";
 import { expect, it } from "vitest";
 import { calculator, calculatorTool } from "./calculator.js";
 
@@ -14,4 +16,22 @@ it("tells the model the schema of its input", () => {
     properties: { expression: { type: "string" } },
     required: ["expression"],
   });
+});
+
+it("answers the agent's calls, and tells the model what is wrong with a call that cannot be worked out", async () => {
+  const call = (input: unknown) => ({ toolCalls: [{ name: "calculator", input }] });
+  const model = scriptedModel([
+    call({ expression: "(7 - 8/8) * 4" }),
+    call({ expression: "1/0" }),
+    call({ sum: "1+1" }),
+    "24",
+  ]);
+  const agent = await createAgent({ model, plugins: [calculator()], seed: 1 });
+  const { steps, answer } = await agent.stream({ prompt: "Make 24." }).result();
+  expect(steps.flatMap(({ nextState }) => (nextState?.kind === "tool" ? nextState.results : []))).toMatchObject([
+    { content: "24", isError: false },
+    { content: "division by zero, at position 2", isError: true, errorCode: "tool/invalid-input" },
+    { isError: true, errorCode: "tool/invalid-input" },
+  ]);
+  expect(answer).toBe("24");
 });

@@ -1,4 +1,4 @@
-import type { Plugin, Tool } from "@afterstate/core";
+import { defineTool, type Plugin } from "@afterstate/core";
 import { z } from "zod";
 import { evaluateExpression } from "./evaluate.js";
 
@@ -7,12 +7,12 @@ const input = z.object({
 });
 
 /** The calculator as a tool: exact arithmetic, the value as text. */
-export const calculatorTool: Tool<z.infer<typeof input>, string> = {
+export const calculatorTool = defineTool({
   description:
     "Works out an arithmetic expression exactly: integers of any size, decimals and fractions; + - * / ^, parentheses, percentages such as 20%, and mod (also of powers).",
   input,
   execute: ({ expression }) => evaluateExpression(expression),
-};
+});
 
 /** A plugin with one tool, `calculator`. */
 export function calculator(): Plugin {
