@@ -141,5 +141,7 @@ export interface StepJudge {
 /** Reads advice off a next state. Must not throw; undefined when there is none. */
 export interface HintReader {
   readonly name: string;
+  /** Share of labelled replies on which it read the right hint, or rightly none, 0–1. */
+  readonly reliability: number;
   read(request: JudgeRequest): Promise<string | undefined>;
 }

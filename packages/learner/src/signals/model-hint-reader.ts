@@ -11,12 +11,15 @@ If it gives no such advice, write: NONE`;
 /** Reads hindsight advice off a user's reply by a language model. A call that fails reads none. */
 export function modelHintReader(options: {
   readonly model: LanguageModel;
+  /** Share of right hints measured on labelled replies, 0–1. */
+  readonly reliability: number;
   readonly timeoutMs?: number;
   readonly seed?: number;
 }): HintReader {
-  const { model, timeoutMs = 60_000, seed = 0 } = options;
+  const { model, reliability, timeoutMs = 60_000, seed = 0 } = options;
   return {
     name: `hints:${model.name}`,
+    reliability,
     async read(request) {
       if (request.nextState.kind !== "user") return undefined;
       try {

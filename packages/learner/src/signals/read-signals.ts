@@ -3,41 +3,40 @@ import type { HintReader, JudgeRequest, StepJudge } from "../types.js";
 import { asSentence, boundedHint } from "./rule-hint-reader.js";
 
 /**
- * The signals that one next state of a step gives. An explicit score (by its sign) and an environment's reward (as given) are
- * taken as they are, with reliability 1; user replies and tool results go to the judge. Hints are read off user replies and
- * corrections alone. A judge that abstains gives no reward signal.
+ * The reward that a next state gives: an explicit score by its sign and an environment's reward as given, both with
+ * reliability 1; user replies and tool results as the judge sees them. Undefined when there is nothing to go by.
  */
-export async function readSignals(
-  judge: StepJudge,
-  hintReader: HintReader | undefined,
-  request: JudgeRequest,
-): Promise<readonly Signal[]> {
+export async function readReward(judge: StepJudge, request: JudgeRequest): Promise<Signal | undefined> {
   const { nextState } = request;
   switch (nextState.kind) {
     case "closed":
-      return [];
+      return undefined;
     case "environment":
-      return nextState.reward === undefined || !Number.isFinite(nextState.reward)
-        ? []
-        : [{ kind: "reward", source: "verifier:environment", value: nextState.reward, reliability: 1 }];
-    case "feedback": {
-      const signals: Signal[] = [];
-      if (nextState.score !== undefined && Number.isFinite(nextState.score))
-        signals.push({ kind: "reward", source: "feedback", value: Math.sign(nextState.score), reliability: 1 });
-      const correction = boundedHint([asSentence(nextState.correction ?? "")]);
-      if (correction) signals.push({ kind: "hint", source: "feedback", text: correction, reliability: 1 });
-      return signals;
-    }
+      return given("verifier:environment", nextState.reward);
+    case "feedback":
+      return given("feedback", nextState.score === undefined ? undefined : Math.sign(nextState.score));
     case "user":
     case "tool": {
       const { value, votes } = await judge.judge(request);
-      const signals: Signal[] = [];
-      if (value !== undefined)
-        signals.push({ kind: "reward", source: judge.name, value, votes, reliability: judge.reliability });
-      const hint = nextState.kind === "user" ? await hintReader?.read(request) : undefined;
-      if (hint && hintReader)
-        signals.push({ kind: "hint", source: hintReader.name, text: hint, reliability: judge.reliability });
-      return signals;
+      if (value === undefined) return undefined;
+      return { kind: "reward", source: judge.name, value, votes, reliability: judge.reliability };
     }
   }
+}
+
+/** The advice that a next state gives: what the reader finds in a user's reply, or the correction of an explicit feedback. */
+export async function readHint(reader: HintReader | undefined, request: JudgeRequest): Promise<Signal | undefined> {
+  const { nextState } = request;
+  if (nextState.kind === "feedback") {
+    const text = boundedHint([asSentence(nextState.correction ?? "")]);
+    return text === undefined ? undefined : { kind: "hint", source: "feedback", text, reliability: 1 };
+  }
+  if (nextState.kind !== "user" || reader === undefined) return undefined;
+  const text = await reader.read(request);
+  return text === undefined ? undefined : { kind: "hint", source: reader.name, text, reliability: reader.reliability };
+}
+
+function given(source: string, value: number | undefined): Signal | undefined {
+  if (value === undefined || !Number.isFinite(value)) return undefined;
+  return { kind: "reward", source, value, reliability: 1 };
 }

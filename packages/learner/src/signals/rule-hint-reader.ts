@@ -2,10 +2,12 @@ import type { HintReader, JudgeRequest } from "../types.js";
 import { readClauses } from "./clauses.js";
 
 const MAX_HINT_CHARACTERS = 300;
+/** Right hints, or rightly none, on the held-out half of the labelled replies, as its test measures it. */
+const MEASURED_RELIABILITY = 0.963;
 
 /** Reads hindsight advice off a user's reply by rules: its instructions, in the user's own words. */
 export function ruleHintReader(): HintReader {
-  return { name: "rules", read: async (request) => readHint(request) };
+  return { name: "rules", reliability: MEASURED_RELIABILITY, read: async (request) => readHint(request) };
 }
 
 /** One sentence: first letter a capital, a period at the end, single spaces. */

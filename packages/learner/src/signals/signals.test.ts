@@ -5,7 +5,7 @@ import { readClauses } from "./clauses.js";
 import { numbersIn } from "./correction-reader.js";
 import { modelHintReader } from "./model-hint-reader.js";
 import { parseVote, prmJudge } from "./prm-judge.js";
-import { readSignals } from "./read-signals.js";
+import { readHint, readReward } from "./read-signals.js";
 import { boundedHint, ruleHintReader } from "./rule-hint-reader.js";
 import { majority, ruleJudge } from "./rule-judge.js";
 
@@ -109,11 +109,11 @@ describe("hint readers", () => {
 
   it("ask a model, and read none when it says so or fails", async () => {
     const reply: NextState = { kind: "user", text: "only the number" };
-    expect(await modelHintReader({ model: answering("give only the number") }).read(asked(reply))).toBe(
-      "Give only the number.",
-    );
-    expect(await modelHintReader({ model: answering("NONE") }).read(asked(reply))).toBeUndefined();
-    expect(await modelHintReader({ model: answering() }).read(asked(reply))).toBeUndefined();
+    expect(
+      await modelHintReader({ model: answering("give only the number"), reliability: 0.9 }).read(asked(reply)),
+    ).toBe("Give only the number.");
+    expect(await modelHintReader({ model: answering("NONE"), reliability: 0.9 }).read(asked(reply))).toBeUndefined();
+    expect(await modelHintReader({ model: answering(), reliability: 0.9 }).read(asked(reply))).toBeUndefined();
   });
 });
 
@@ -143,15 +143,19 @@ describe("the process reward model", () => {
 
 describe("signals", () => {
   it("take scores, corrections and rewards as given, with reliability 1", async () => {
-    const read = (nextState: NextState) => readSignals(ruleJudge(), ruleHintReader(), asked(nextState));
-    expect(await read({ kind: "feedback", score: 0.5, correction: "say the date first" })).toEqual([
-      { kind: "reward", source: "feedback", value: 1, reliability: 1 },
-      { kind: "hint", source: "feedback", text: "Say the date first.", reliability: 1 },
-    ]);
-    expect(await read({ kind: "environment", observation: "", reward: -2.5 })).toEqual([
-      { kind: "reward", source: "verifier:environment", value: -2.5, reliability: 1 },
-    ]);
-    expect(await read({ kind: "closed", by: "call" })).toEqual([]);
-    expect(await read({ kind: "user", text: "ok" })).toEqual([]);
+    const rewardOf = (nextState: NextState) => readReward(ruleJudge(), asked(nextState));
+    const hintOf = (nextState: NextState) => readHint(ruleHintReader(), asked(nextState));
+    const feedback: NextState = { kind: "feedback", score: 0.5, correction: "say the date first" };
+    expect(await rewardOf(feedback)).toEqual({ kind: "reward", source: "feedback", value: 1, reliability: 1 });
+    expect(await hintOf(feedback)).toMatchObject({ source: "feedback", text: "Say the date first.", reliability: 1 });
+    expect(await rewardOf({ kind: "environment", observation: "", reward: -2.5 })).toEqual({
+      kind: "reward",
+      source: "verifier:environment",
+      value: -2.5,
+      reliability: 1,
+    });
+    expect(await rewardOf({ kind: "closed", by: "call" })).toBeUndefined();
+    expect(await rewardOf({ kind: "user", text: "ok" })).toBeUndefined();
+    expect(await hintOf({ kind: "user", text: "ok" })).toBeUndefined();
   });
 });

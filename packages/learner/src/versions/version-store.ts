@@ -1,0 +1,219 @@
+import { createHash } from "node:crypto";
+import { mkdir, readdir, readFile, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { AgentError, messageOf } from "@afterstate/core";
+import { EMPTY_CREDIT } from "../credit/step-credit.js";
+import { decodeSafetensors, encodeSafetensors } from "../policy/safetensors.js";
+import type { PolicyWeights } from "../types.js";
+import { createFolder, replaceFile } from "./durable-files.js";
+import { NO_COUNTS, type ServingPointer, type VersionManifest, versionNumber } from "./version-manifest.js";
+
+const MODEL_FILE = "model.safetensors";
+const OPTIMIZER_FILE = "optimizer.safetensors";
+const MANIFEST_FILE = "manifest.json";
+const POINTER_FILE = "serving";
+
+interface StoredManifest extends VersionManifest {
+  readonly files: Readonly<Record<string, { readonly sha256: string; readonly bytes: number }>>;
+}
+
+/** What a start finds: where to go on, and what was wrong. */
+export interface Recovery {
+  /** Undefined before the first commit. Names the version that is served now, not one that was found damaged. */
+  readonly pointer: ServingPointer | undefined;
+  /** Undefined when the version that came with the policy serves. */
+  readonly weights: PolicyWeights | undefined;
+  /** `checkpoint/corrupt` errors that were got over. */
+  readonly problems: readonly AgentError[];
+}
+
+/** Immutable policy versions and the pointer to the one that serves, in one folder. One writer at a time. */
+export interface VersionStore {
+  readonly directory: string;
+  /** Ids of the whole version folders, oldest first. */
+  versions(): Promise<readonly string[]>;
+  /** Keeps a version. It is there whole or not at all; a left-over of the same id is replaced. */
+  write(manifest: VersionManifest, weights: PolicyWeights, optimizer: PolicyWeights): Promise<void>;
+  /** @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
+  manifest(version: string): Promise<VersionManifest>;
+  /** @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
+  weights(version: string): Promise<PolicyWeights>;
+  /** Undefined when it was pruned. @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
+  optimizer(version: string): Promise<PolicyWeights | undefined>;
+  /** Replaces the pointer at once: the commit point. */
+  point(pointer: ServingPointer): Promise<void>;
+  /**
+   * Where to go on after a stop of any kind; `base` is the version that comes with the policy. A serving version whose files are damaged is left for its newest intact
+   * ancestor, together with what that one had learned up to: what the damaged one had learned is then learned again.
+   */
+  recover(base: string): Promise<Recovery>;
+  /** Removes all but the newest `keep` versions and the serving one, and every optimizer file but the serving one's. */
+  prune(keep: number, serving: string): Promise<void>;
+}
+
+/** Opens a folder of policy versions, making it when it is not there. What a crash left half-written is removed. */
+export async function openVersionStore(directory: string): Promise<VersionStore> {
+  await mkdir(directory, { recursive: true });
+  for (const name of await readdir(directory))
+    if (name.endsWith(".tmp")) await rm(join(directory, name), { recursive: true, force: true });
+
+  const versions = async () =>
+    (await readdir(directory))
+      .filter((name) => /^v\d+$/.test(name))
+      .sort((a, b) => versionNumber(a) - versionNumber(b));
+
+  const readManifest = async (version: string): Promise<StoredManifest> => {
+    const path = join(directory, version, MANIFEST_FILE);
+    const text = await readVersionFile(version, path);
+    try {
+      const manifest = JSON.parse(text.toString("utf8")) as StoredManifest;
+      if (manifest.version !== version || typeof manifest.files !== "object")
+        throw new Error("it describes no version");
+      return manifest;
+    } catch (cause) {
+      throw corrupt(path, messageOf(cause));
+    }
+  };
+
+  const readVersionFile = async (version: string, path: string) => {
+    try {
+      return await readFile(path);
+    } catch (cause) {
+      if ((await versions()).includes(version)) throw corrupt(path, messageOf(cause));
+      throw new AgentError("policy/unknown-version", `policy version "${version}" is not in "${directory}"`, { cause });
+    }
+  };
+
+  const readArrays = async (version: string, name: string): Promise<PolicyWeights | undefined> => {
+    const path = join(directory, version, name);
+    const described = (await readManifest(version)).files[name];
+    if (described === undefined) return undefined;
+    const bytes = await readVersionFile(version, path);
+    if (bytes.length !== described.bytes) throw corrupt(path, `it has ${bytes.length} bytes, not ${described.bytes}`);
+    if (sha256(bytes) !== described.sha256) throw corrupt(path, "its checksum is not the one in the manifest");
+    return decodeSafetensors(bytes, path).weights;
+  };
+
+  const readWeights = async (version: string): Promise<PolicyWeights> => {
+    const weights = await readArrays(version, MODEL_FILE);
+    if (weights === undefined) throw corrupt(join(directory, version, MANIFEST_FILE), "it lists no model file");
+    return weights;
+  };
+
+  const readPointer = async (): Promise<ServingPointer | undefined> => {
+    const path = join(directory, POINTER_FILE);
+    let text: string;
+    try {
+      text = await readFile(path, "utf8");
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw corrupt(path, messageOf(cause));
+    }
+    try {
+      const pointer = JSON.parse(text) as ServingPointer;
+      if (typeof pointer.version !== "string" || typeof pointer.learned?.offset !== "number")
+        throw new Error("it names no version");
+      return pointer;
+    } catch (cause) {
+      throw corrupt(path, messageOf(cause));
+    }
+  };
+
+  return {
+    directory,
+    versions,
+    async write(manifest, weights, optimizer) {
+      const model = encodeSafetensors(weights, { format: "pt" });
+      const moments = encodeSafetensors(optimizer);
+      const describe = (bytes: Uint8Array) => ({ sha256: sha256(bytes), bytes: bytes.length });
+      const stored: StoredManifest = {
+        ...manifest,
+        files: { [MODEL_FILE]: describe(model), [OPTIMIZER_FILE]: describe(moments) },
+      };
+      await createFolder(join(directory, manifest.version), {
+        [MODEL_FILE]: model,
+        [OPTIMIZER_FILE]: moments,
+        [MANIFEST_FILE]: `${JSON.stringify(stored, undefined, 1)}\n`,
+      });
+    },
+    manifest: readManifest,
+    weights: readWeights,
+    async optimizer(version) {
+      const present = (await readdir(join(directory, version)).catch((): string[] => [])).includes(OPTIMIZER_FILE);
+      return present ? readArrays(version, OPTIMIZER_FILE) : undefined;
+    },
+    point: (pointer) => replaceFile(join(directory, POINTER_FILE), `${JSON.stringify(pointer)}\n`),
+    async recover(base) {
+      const problems: AgentError[] = [];
+      let pointer: ServingPointer | undefined;
+      let candidates: readonly string[];
+      try {
+        pointer = await readPointer();
+        if (pointer === undefined) return { pointer, weights: undefined, problems };
+        candidates = [pointer.version, ...pointer.ancestors];
+      } catch (cause) {
+        problems.push(asAgentError(cause));
+        candidates = (await versions()).toReversed();
+      }
+      for (const version of candidates) {
+        if (version === base) break;
+        try {
+          const weights = await readWeights(version);
+          if (version === pointer?.version) return { pointer, weights, problems };
+          const manifest = await readManifest(version);
+          if (manifest.promoted) return { pointer: fallBack(pointer, manifest, await versions()), weights, problems };
+        } catch (cause) {
+          const problem = asAgentError(cause);
+          if (problem.code !== "policy/unknown-version") problems.push(problem);
+          else if (version === pointer?.version) problems.push(corrupt(join(directory, version), "it is not there"));
+        }
+      }
+      if (pointer?.version === base) return { pointer, weights: undefined, problems };
+      return { pointer: fallBack(pointer, base, await versions()), weights: undefined, problems };
+    },
+    async prune(keep, serving) {
+      const all = await versions();
+      const kept = new Set([...all.slice(Math.max(0, all.length - keep)), serving]);
+      for (const version of all) {
+        const path = join(directory, version);
+        if (!kept.has(version)) await rm(path, { recursive: true, force: true });
+        else if (version !== serving) await rm(join(path, OPTIMIZER_FILE), { force: true });
+      }
+    },
+  };
+}
+
+/** The pointer of an older version: what that version had learned up to, with the totals kept, or of the base: nothing. */
+function fallBack(
+  pointer: ServingPointer | undefined,
+  to: VersionManifest | string,
+  versions: readonly string[],
+): ServingPointer {
+  const manifest = typeof to === "string" ? undefined : to;
+  const highest = versions.reduce((most, version) => Math.max(most, versionNumber(version)), 0);
+  return {
+    sequence: pointer?.sequence ?? highest,
+    version: typeof to === "string" ? to : to.version,
+    ancestors: manifest?.ancestors ?? [],
+    lastNumber: Math.max(pointer?.lastNumber ?? 0, highest),
+    learned: manifest?.learned ?? { offset: 0, consumed: [], credit: EMPTY_CREDIT },
+    rewards: pointer?.rewards ?? {},
+    counts: pointer?.counts ?? NO_COUNTS,
+    outbox: pointer?.outbox ?? [],
+  };
+}
+
+function corrupt(path: string, fact: string): AgentError {
+  return new AgentError(
+    "checkpoint/corrupt",
+    `"${path}" is damaged: ${fact}; put back an intact copy of it, or let the learner go on from the version before`,
+  );
+}
+
+function asAgentError(cause: unknown): AgentError {
+  return AgentError.isInstance(cause) ? cause : new AgentError("checkpoint/corrupt", messageOf(cause), { cause });
+}
+
+function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
+}
