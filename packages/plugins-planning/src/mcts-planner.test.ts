@@ -1,9 +1,9 @@
 import { createAgent, createEventBus, type Message, PLANNER, type Planner } from "@afterstate/core";
 import { collectEvents, scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
-import { evaluateFraction } from "../test/fraction-evaluator.js";
 import { createMctsPlanner, mctsPlanner } from "./mcts-planner.js";
 import { numberGame } from "./number-game/number-game.js";
+import { evaluateFraction } from "./testing/fraction-evaluator.js";
 
 const user = (content: string): Message => ({ role: "user", content });
 

@@ -1,6 +1,7 @@
 import type { Environment } from "@afterstate/core";
 import { createRandom } from "@afterstate/core";
 import { describe, expect, it } from "vitest";
+import { type MctsOptions, mcts } from "./mcts.js";
 import {
   type Board,
   EMPTY_BOARD,
@@ -11,8 +12,7 @@ import {
   solveTicTacToe,
   ticTacToe,
   winnerOf,
-} from "../test/tic-tac-toe.js";
-import { type MctsOptions, mcts } from "./mcts.js";
+} from "./testing/tic-tac-toe.js";
 
 /** Two steps, each 0 or 1; the return is by the pair. */
 function pairs(returns: Readonly<Record<string, number>>): Environment<string, number> {

@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
 import { createRandom, type PlanExpansion } from "@afterstate/core";
 import { describe, expect, it } from "vitest";
-import { evaluateFraction } from "../../test/fraction-evaluator.js";
 import { createMctsPlanner } from "../mcts-planner.js";
+import { evaluateFraction } from "../testing/fraction-evaluator.js";
 import { combine, type Expression, expressionText, numberExpression } from "./expression.js";
 import { numberGame } from "./number-game.js";
 
