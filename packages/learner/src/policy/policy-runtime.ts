@@ -198,17 +198,24 @@ function responseOf(
   };
 }
 
-/** Turns sampled ids into text as far as it is complete characters and not (the beginning of) a tool call. */
+/**
+ * Turns sampled ids into text as far as it is complete characters and not (the beginning of) a tool call. Each token is decoded
+ * with the one before it, as some tokenizers write a token's leading space only after another token.
+ */
 function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void): (id: number) => void {
-  const ids: number[] = [];
-  let shown = 0;
+  let before: readonly number[] = []; // what was emitted last
+  let fresh: number[] = []; // sampled since
+  let inToolCall = false;
   return (id) => {
-    ids.push(id);
-    const whole = tokenizer.decode(ids);
-    const call = whole.indexOf("<tool_call>");
-    const text = call === -1 ? whole : whole.slice(0, call);
-    if (text.endsWith("\uFFFD") || text.length <= shown) return;
-    emit(text.slice(shown));
-    shown = text.length;
+    if (inToolCall) return;
+    fresh.push(id);
+    const whole = tokenizer.decode([...before, ...fresh]);
+    if (whole.endsWith("\uFFFD")) return;
+    const text = whole.slice(tokenizer.decode(before).length);
+    const call = text.indexOf("<tool_call>");
+    inToolCall = call !== -1;
+    const shown = inToolCall ? text.slice(0, call) : text;
+    if (shown !== "") emit(shown);
+    [before, fresh] = [fresh, []];
   };
 }

@@ -36,6 +36,8 @@ describe("safetensors", () => {
     const shifted = new Uint8Array(bytes.length + 3);
     shifted.set(bytes, 3);
     expect(decodeSafetensors(shifted.subarray(3), "a").weights.get("scalar")!.data[0]).toBe(7);
+    // Buffer's own slice() copies nothing
+    expect(decodeSafetensors(Buffer.from(bytes), "a").weights.get("scalar")!.data).toEqual(Float32Array.of(7));
   });
 
   it("widens F16 and BF16", () => {

@@ -77,7 +77,10 @@ export function decodeSafetensors(bytes: Uint8Array, sourceName: string): Safete
     throw corrupt(`its header describes ${dataStart + expected} bytes and it has ${bytes.length}`);
   const weights = new Map<string, WeightArray>();
   for (const { name, dtype, shape, begin, end } of entries)
-    weights.set(name, { shape, data: toFloat32(dtype, bytes.slice(dataStart + begin, dataStart + end)) });
+    weights.set(name, {
+      shape,
+      data: toFloat32(dtype, new Uint8Array(bytes.subarray(dataStart + begin, dataStart + end))),
+    });
   return { weights, metadata };
 }
 

@@ -5,7 +5,7 @@ import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "../pretrain/build
 import { openTokenizer, parseResponse } from "./tokenizer.js";
 
 const tokenizer = openTokenizer({
-  tokenizer: buildTokenizer(640),
+  tokenizer: buildTokenizer(),
   tokenizerConfig: { chat_template: CHAT_TEMPLATE, eos_token: SPECIAL_TOKENS[1] },
 });
 

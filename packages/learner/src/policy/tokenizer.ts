@@ -2,6 +2,9 @@ import { AgentError, type AssistantMessage, type Message, type ToolCall, type To
 import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
 
+/** By default the library drops special tokens and spaces before punctuation. */
+const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
+
 /** Text to token ids and back, with the chat protocol of a policy. */
 export interface PolicyTokenizer {
   readonly vocabSize: number;
@@ -35,7 +38,8 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig }: TokenizerFil
       `the tokenizer has no token "${tokenizerConfig.eos_token}", which its configuration names as the end`,
     );
   }
-  const specials = [...tokenizer.get_added_tokens_decoder().values()].map(({ content }) => content);
+  const added = [...tokenizer.get_added_tokens_decoder().values()];
+  const specials = added.flatMap(({ special, content }) => (special ? [content] : []));
   const encode = (text: string): readonly number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
   const render = (messages: readonly Message[], tools: readonly ToolDefinition[], generate: boolean): string =>
     template.render({
@@ -75,7 +79,7 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig }: TokenizerFil
     decode(ids) {
       const end = ids.indexOf(endId);
       const text = end === -1 ? [...ids] : ids.slice(0, end);
-      return text.length === 0 ? "" : tokenizer.decode(text, { skip_special_tokens: false });
+      return text.length === 0 ? "" : tokenizer.decode(text, EXACTLY);
     },
   };
 }

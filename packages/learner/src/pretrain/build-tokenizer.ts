@@ -1,5 +1,5 @@
+import { TRAINING_NAMES, USER_NAMES } from "../environments/homework/names.js";
 import * as phrases from "../environments/homework/phrases.js";
-import { trainBytePairEncoding } from "./byte-pair-encoding.js";
 
 /** The special tokens of the embedded policy; their place is their id. */
 export const SPECIAL_TOKENS = [
@@ -25,31 +25,46 @@ export const CHAT_TEMPLATE = [
   "{%- if add_generation_prompt -%}<|assistant|>{%- endif -%}",
 ].join("");
 
-/** `tokenizer.json` of the embedded policy: bytes, digits one by one, and merges learned from the domain's phrases. */
-export function buildTokenizer(vocabSize: number): Readonly<Record<string, unknown>> {
-  const { vocab, merges } = trainBytePairEncoding(phraseTexts(), SPECIAL_TOKENS.length, vocabSize);
-  const special = Object.fromEntries(SPECIAL_TOKENS.map((content, id) => [content, id]));
+/** What is said so often that it is one token whatever it consists of. */
+const WHOLE = [
+  '{"name": "calculator", "arguments": {"expression": "',
+  '"}}',
+  "The user's name is ",
+  "The answer is ",
+  ", the answer is ",
+  "Your name is ",
+  "Nice to meet you, ",
+  "Plan: ",
+  " mod ",
+  " = ",
+];
+
+/**
+ * `tokenizer.json` of the embedded policy: byte by byte, but for the domain's words and a few whole phrases. Numbers and names
+ * are therefore always spelt out, which is what makes them easy to copy.
+ */
+export function buildTokenizer(): Readonly<Record<string, unknown>> {
+  const words = [...WHOLE, ...domainWords()];
+  const bytes = byteSymbols().map((symbol, byte) => [symbol, SPECIAL_TOKENS.length + byte] as const);
+  const token = (content: string, id: number, special: boolean) => ({
+    id,
+    content,
+    single_word: false,
+    lstrip: false,
+    rstrip: false,
+    normalized: false,
+    special,
+  });
   return {
     version: "1.0",
     truncation: null,
     padding: null,
-    added_tokens: SPECIAL_TOKENS.map((content, id) => ({
-      id,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
+    added_tokens: [
+      ...SPECIAL_TOKENS.map((content, id) => token(content, id, true)),
+      ...words.map((content, i) => token(content, SPECIAL_TOKENS.length + bytes.length + i, false)),
+    ],
     normalizer: null,
-    pre_tokenizer: {
-      type: "Sequence",
-      pretokenizers: [
-        { type: "Digits", individual_digits: true },
-        { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
-      ],
-    },
+    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
     post_processor: null,
     decoder: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
     model: {
@@ -60,41 +75,29 @@ export function buildTokenizer(vocabSize: number): Readonly<Record<string, unkno
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      vocab: { ...special, ...vocab },
-      merges,
+      vocab: Object.fromEntries([...SPECIAL_TOKENS.map((content, id) => [content, id] as const), ...bytes]),
+      merges: [],
     },
   };
 }
 
-/** Everything fixed that is ever said, cut where a sum or a name goes; repeated, so that whole phrases merge, the commonest first. */
-function phraseTexts(): readonly string[] {
-  const { QUESTIONS, GAME_QUESTIONS, INTRODUCTIONS, FORMAT_REQUESTS, NAME_REQUESTS, TOOL_REQUESTS } = phrases;
-  const { REJECTIONS, ACCEPTANCES, WELCOMES, SMALL_TALK, NAME_QUESTIONS } = phrases;
-  const requests = [FORMAT_REQUESTS, NAME_REQUESTS, TOOL_REQUESTS].flatMap((group) => Object.values(group).flat());
-  const frequent = [
-    '{"name": "calculator", "arguments": {"expression": "{}"}}',
-    "The answer is {}.",
-    "{}, the answer is {}.",
-    "The user's name is {}.",
-    "Your name is {}.",
-    "Nice to meet you, {}.",
-    "Plan: {}",
-    "{} mod {}",
-    "{} = {}.",
+/** Words of the domain's phrases with the space before them, from two letters on; none that is part of a name. */
+function domainWords(): readonly string[] {
+  const { SMALL_TALK, FORMAT_REQUESTS, NAME_REQUESTS, TOOL_REQUESTS, fill: _, typed: __, ...lists } = phrases;
+  const texts = [
+    ...Object.values(lists).flat(),
+    ...SMALL_TALK.flat(),
+    ...[FORMAT_REQUESTS, NAME_REQUESTS, TOOL_REQUESTS].flatMap((requests) => Object.values(requests).flat()),
     "Again, please.",
   ];
-  const said = [
-    ...QUESTIONS,
-    ...GAME_QUESTIONS,
-    ...INTRODUCTIONS,
-    ...requests,
-    ...REJECTIONS,
-    ...ACCEPTANCES,
-    ...WELCOMES,
-  ];
-  const repeat = (texts: readonly string[], times: number) =>
-    texts
-      .flatMap((text) => text.split(/\{\}|\d+/))
-      .flatMap((text) => (text.length > 1 ? Array<string>(times).fill(text) : []));
-  return [...repeat(frequent, 12), ...repeat(said, 2), ...repeat([...NAME_QUESTIONS, ...SMALL_TALK.flat()], 2)];
+  const words = new Set(texts.flatMap((text) => text.match(/ ?[A-Za-z']{2,}/g) ?? []));
+  const names = [...TRAINING_NAMES, ...USER_NAMES].map((name) => ` ${name}`);
+  return [...words].filter((word) => !names.some((name) => name.includes(word))).sort();
+}
+
+/** Printable stand-ins of the 256 bytes (GPT-2): bytes that print stand for themselves, the others for U+0100 onwards. */
+function byteSymbols(): readonly string[] {
+  const prints = (byte: number) => (byte > 32 && byte < 127) || (byte > 160 && byte !== 173);
+  let next = 256;
+  return Array.from({ length: 256 }, (_, byte) => String.fromCodePoint(prints(byte) ? byte : next++));
 }

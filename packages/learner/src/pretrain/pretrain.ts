@@ -15,18 +15,22 @@ import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "./build-tokenizer
  * It reads conversations of the homework domain, whose questions come from GSM8K's training set alone.
  */
 
-const [seed = 1, steps = 6500] = process.argv.slice(2).map(Number);
+const [seed = 1, steps = 7000] = process.argv.slice(2).map(Number);
 const folder = process.argv[4] ?? EMBEDDED_POLICY;
 const BATCH = 32;
 /** Policy tokens of a typical conversation, so that the loss is a mean a token. */
-const TOKENS_PER_CONVERSATION = 17;
+const TOKENS_PER_CONVERSATION = 18;
 const PEAK_LEARNING_RATE = 2e-3;
+/** First it learns to copy: expressions into the calculator, results out of it, names. */
+const COPYING: Habits = { toolRate: 0.6, nameRate: 0.6 };
+/** Then it gets the habits that it ships with. */
+const HABITS: Habits = { toolRate: 0.2, nameRate: 0.3 };
 /** Conversations of one pool have similar lengths batch by batch. */
 const POOL_BATCHES = 16;
 
 const { description } = await openBackend({ threads: 2 });
 const tokenizerFiles = {
-  tokenizer: buildTokenizer(640),
+  tokenizer: buildTokenizer(),
   tokenizerConfig: { chat_template: CHAT_TEMPLATE, eos_token: SPECIAL_TOKENS[1], pad_token: SPECIAL_TOKENS[0] },
 };
 const tokenizer = openTokenizer(tokenizerFiles);
@@ -58,7 +62,7 @@ const source = { question: () => homework.draw("train", random), puzzle: () => d
 const started = performance.now();
 let [tokens, shown] = [0, 0];
 for (let step = 0, pool: MaskedSequence[][] = []; step < steps; step++) {
-  if (pool.length === 0) pool = drawPool(tokenizer, { toolRate: step < 0.45 * steps ? 0.6 : 0.2, nameRate: 0.3 });
+  if (pool.length === 0) pool = drawPool(tokenizer, step < 0.45 * steps ? COPYING : HABITS);
   const batch = pool.splice(random.integer(pool.length), 1)[0]!;
   const loss = await trainable.accumulate(supervisedLoss(config, batch, BATCH * TOKENS_PER_CONVERSATION));
   await trainable.step(PEAK_LEARNING_RATE * schedule(step), 1);

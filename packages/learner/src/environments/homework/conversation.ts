@@ -71,7 +71,7 @@ export function drawConversation(source: QuestionSource, habits: Habits, random:
   const wishes = random.next() < 0.5 ? drawWishes(random) : {};
   say([introduction + exchange.text, ...wishPhrases(wishes, random)].join(" "));
   messages.push(...exchange.extra, ...answer(exchange, wishes, habits, name, random));
-  if (random.next() < 0.35) {
+  if (random.next() < 0.3) {
     if (random.next() < 0.4) {
       say(random.pick(ACCEPTANCES));
       messages.push({ role: "assistant", content: random.pick(WELCOMES) });

@@ -1,0 +1,83 @@
+import { beforeAll, describe, expect, it } from "vitest";
+import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "../pretrain/build-tokenizer.js";
+import { openBackend } from "../tensor/backend.js";
+import { initialWeights } from "../tensor/transformer.js";
+import { TINY_CONFIG } from "../testing/tiny-config.js";
+import { openPolicy } from "./policy-runtime.js";
+import { openTokenizer } from "./tokenizer.js";
+
+beforeAll(async () => {
+  await openBackend({ name: "wasm" });
+});
+
+const tokenizerFiles = {
+  tokenizer: buildTokenizer(),
+  tokenizerConfig: { chat_template: CHAT_TEMPLATE, eos_token: SPECIAL_TOKENS[1] },
+};
+const config = { ...TINY_CONFIG, vocab_size: openTokenizer(tokenizerFiles).vocabSize, max_position_embeddings: 64 };
+const files = {
+  ...tokenizerFiles,
+  config,
+  weights: initialWeights(config, 1),
+};
+const request = (content: string, seed = 1) => ({ messages: [{ role: "user" as const, content }], tools: [], seed });
+const options = { signal: new AbortController().signal };
+
+describe("a policy that serves", () => {
+  it("streams the text of its response and records exactly what it sampled", async () => {
+    const policy = await openPolicy(files);
+    const tokenizer = openTokenizer(files);
+    let compared = 0;
+    for (let seed = 0; seed < 60; seed++) {
+      const stream = policy.model().generate({ ...request("What is 1+1?", seed), maxTokens: 3 }, options);
+      let streamed = "";
+      for await (const part of stream) if (part.type === "text-delta") streamed += part.text;
+      const { message, tokens, policyVersion } = await stream.response();
+      expect(policyVersion).toBe("base");
+      expect(tokens!.promptIds).toEqual(tokenizer.encodePrompt(request("What is 1+1?").messages, []));
+      expect(tokens!.mask).toEqual(tokens!.ids.map(() => 1));
+      if (message.toolCalls !== undefined || message.content.includes("\uFFFD")) continue; // an untrained policy writes broken bytes
+      expect(streamed).toBe(message.content);
+      compared += 1;
+    }
+    expect(compared).toBeGreaterThan(10);
+  });
+
+  it("gives the same response to the same request, alone or among others", async () => {
+    const policy = await openPolicy(files);
+    const ask = async (content: string) =>
+      (await policy.model().generate(request(content), options).response()).tokens!.ids;
+    const alone = await ask("3+4");
+    const [first, again] = await Promise.all([ask("3+4"), ask("3+4"), ask("What is 12*7?")]);
+    expect([first, again]).toEqual([alone, alone]);
+  });
+
+  it("lets running requests finish on their version, and new ones take the new one at once", async () => {
+    const policy = await openPolicy(files);
+    policy.load("v1", initialWeights(config, 2));
+    const before = policy.model().generate(request("1+1"), options);
+    policy.serve("v1");
+    policy.unload("base");
+    const after = policy.model().generate(request("1+1"), options);
+    expect((await before.response()).policyVersion).toBe("base");
+    expect((await after.response()).policyVersion).toBe("v1");
+    expect(() => policy.weights("base")).toThrow(/"base" is not loaded; loaded are v1/);
+  });
+
+  it("refuses weights of another shape, a version twice, and unloading the one that serves", async () => {
+    const policy = await openPolicy(files);
+    const wrong = initialWeights({ ...config, num_hidden_layers: 1 }, 1);
+    expect(() => policy.load("v1", wrong)).toThrow(/"model.layers.1.input_layernorm.weight" is missing/);
+    expect(() => policy.load("base", files.weights)).toThrow(/already loaded/);
+    expect(() => policy.unload("base")).toThrow(/is serving/);
+  });
+
+  it("rejects a context that is longer than it holds, with a remedy", async () => {
+    const policy = await openPolicy(files);
+    const response = policy
+      .model()
+      .generate(request("9".repeat(80)), options)
+      .response();
+    await expect(response).rejects.toMatchObject({ code: "model/context-overflow" });
+  });
+});
