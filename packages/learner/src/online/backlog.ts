@@ -1,0 +1,75 @@
+import { isInformative, type LearningSignals } from "./assemble-batch.js";
+import type { FoldedEpisode } from "./episode-fold.js";
+import { episodeReward, type JudgedEpisode } from "./judged-episode.js";
+
+/** Episodes without anything to learn that may wait before they are let go. */
+const MAX_IDLE = 256;
+
+/** The episodes that are ready and not consumed, in the order in which they became so. */
+export interface Backlog {
+  /** Takes in what became ready; an episode that comes again replaces itself. */
+  addReady(episodes: readonly FoldedEpisode[]): void;
+  nextUnjudged(): FoldedEpisode | undefined;
+  /** Moves the first unjudged episode on. */
+  addJudged(episode: JudgedEpisode): void;
+  /** Judged episodes with something to learn that wait for an update, and those still to be judged. */
+  readonly pending: number;
+  /** The judged episodes that fill a batch with those before the last of them, or that say nothing and are too many to keep. */
+  nextBatch(batchEpisodes: number): readonly JudgedEpisode[] | undefined;
+  /** Start offsets of what would be left without `consumed`. */
+  offsetsWithout(consumed: readonly JudgedEpisode[]): readonly number[];
+  remove(consumed: readonly JudgedEpisode[]): void;
+  /** Rewards of the judged episodes that a version answered. */
+  rewardsOf(version: string): readonly number[];
+}
+
+/** The version that answered an episode, and the reward it got; undefined when nobody said anything. */
+export function rewardByVersion(episode: JudgedEpisode): { version: string; reward: number } | undefined {
+  const reward = episodeReward(episode);
+  const version = episode.steps.at(-1)?.policyVersion;
+  return reward === undefined || version === undefined ? undefined : { version, reward };
+}
+
+/** An empty backlog. */
+export function openBacklog(signals: LearningSignals): Backlog {
+  let unjudged: readonly FoldedEpisode[] = [];
+  let judged: readonly JudgedEpisode[] = [];
+  const informative = () => judged.filter((episode) => isInformative(episode, signals));
+  return {
+    addReady(episodes) {
+      for (const episode of episodes) unjudged = withEpisode(unjudged, episode);
+    },
+    nextUnjudged: () => unjudged[0],
+    addJudged(episode) {
+      unjudged = unjudged.slice(1);
+      judged = withEpisode(judged, episode);
+    },
+    get pending() {
+      return informative().length + unjudged.length;
+    },
+    nextBatch(batchEpisodes) {
+      const last = informative()[batchEpisodes - 1];
+      if (last !== undefined) return judged.slice(0, judged.indexOf(last) + 1);
+      const idle = judged.findIndex((episode) => isInformative(episode, signals));
+      const leading = judged.slice(0, idle < 0 ? judged.length : idle);
+      return leading.length >= MAX_IDLE ? leading : undefined;
+    },
+    offsetsWithout: (consumed) => [
+      ...unjudged.map(({ offset }) => offset),
+      ...judged.filter((episode) => !consumed.includes(episode)).map(({ offset }) => offset),
+    ],
+    remove(consumed) {
+      judged = judged.filter((episode) => !consumed.includes(episode));
+    },
+    rewardsOf: (version) =>
+      judged.flatMap((episode) => {
+        const known = rewardByVersion(episode);
+        return known?.version === version ? [known.reward] : [];
+      }),
+  };
+}
+
+function withEpisode<T extends FoldedEpisode>(episodes: readonly T[], episode: T): readonly T[] {
+  const again = episodes.findIndex(({ episodeId }) => episodeId === episode.episodeId);
+  return again < 0 ? [...episodes, episode] : episodes.with(again, episode);
+}

@@ -1,0 +1,166 @@
+import { AgentError, type AgentEvent, type EventPayloads, messageOf } from "@afterstate/core";
+import { type CreditState, EMPTY_CREDIT } from "../credit/step-credit.js";
+import {
+  type LearnedUpTo,
+  type LearnerCounts,
+  NO_COUNTS,
+  type RewardStatistics,
+  type ServingPointer,
+} from "../versions/version-manifest.js";
+import type { VersionStore } from "../versions/version-store.js";
+import { rewardByVersion } from "./backlog.js";
+import type { JudgedEpisode } from "./judged-episode.js";
+import { addReward } from "./reward-watch.js";
+
+/** An event that a commit implies. */
+export type LearnerEvent = {
+  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "error"]: { readonly type: K } & EventPayloads[K];
+}["policy-update" | "policy-promotion" | "policy-rollback" | "error"];
+
+/** What one commit changes. */
+export interface LedgerEntry {
+  readonly version?: string;
+  readonly ancestors?: readonly string[];
+  readonly lastNumber?: number;
+  readonly learned?: LearnedUpTo;
+  /** Episodes whose rewards now count. */
+  readonly rewarded?: readonly JudgedEpisode[];
+  readonly gained: Partial<LearnerCounts>;
+  readonly events: readonly LearnerEvent[];
+}
+
+/**
+ * The books of a learner: which version serves, which episodes are consumed, and what is known of each version's rewards.
+ * `commit` is the one place where they change, at once in memory and on disk.
+ */
+export class Ledger {
+  #pointer: ServingPointer;
+  /** Start offsets of the consumed episodes that start at or after the pointer's offset. */
+  #consumed = new Map<string, number>();
+  readonly #store: VersionStore | undefined;
+  readonly #now: () => number;
+
+  constructor(base: string, store: VersionStore | undefined, now: () => number) {
+    this.#store = store;
+    this.#now = now;
+    this.#pointer = {
+      sequence: 0,
+      version: base,
+      ancestors: [],
+      lastNumber: 0,
+      learned: { offset: 0, consumed: [], credit: EMPTY_CREDIT },
+      rewards: {},
+      counts: NO_COUNTS,
+      outbox: [],
+    };
+  }
+
+  get pointer(): ServingPointer {
+    return this.#pointer;
+  }
+
+  /** Goes on from what a store recovered. */
+  restore(pointer: ServingPointer): void {
+    this.#pointer = pointer;
+    this.#consumed = new Map(pointer.learned.consumed.map((id) => [id, Number.POSITIVE_INFINITY]));
+  }
+
+  /** Without a store: leaves what is before `offset` alone. */
+  beginAt(offset: number): void {
+    this.#pointer = { ...this.#pointer, learned: { ...this.#pointer.learned, offset } };
+  }
+
+  /** Keeps version numbers from being given out again. */
+  noteNumber(number: number): void {
+    if (number > this.#pointer.lastNumber) this.#pointer = { ...this.#pointer, lastNumber: number };
+  }
+
+  /** Notes where a consumed episode starts, when the log tells. */
+  noteStart(episodeId: string, offset: number): void {
+    if (this.#consumed.has(episodeId)) this.#consumed.set(episodeId, offset);
+  }
+
+  isConsumed(episodeId: string, offset: number): boolean {
+    return offset < this.#pointer.learned.offset || this.#consumed.has(episodeId);
+  }
+
+  /**
+   * What will have been learned up to once `episodes` are consumed: the offset is the least start of an episode that is not,
+   * and the ids are those of the consumed episodes beyond it.
+   *
+   * @param openOffsets starts of the episodes that will not be consumed.
+   * @param end the offset up to which the log was read.
+   */
+  learnedUpTo(
+    episodes: readonly JudgedEpisode[],
+    credit: CreditState,
+    openOffsets: readonly number[],
+    end: number,
+  ): LearnedUpTo {
+    const offset = openOffsets.reduce((least, start) => Math.min(least, start), end);
+    const starts = new Map(this.#consumed);
+    for (const episode of episodes) starts.set(episode.episodeId, episode.offset);
+    const consumed = [...starts].filter(([, start]) => start >= offset).map(([id]) => id);
+    return { offset, consumed, credit };
+  }
+
+  rewardsOf(version: string, further: readonly number[]): RewardStatistics | undefined {
+    return further.reduce(addReward, this.#pointer.rewards[version]) as RewardStatistics | undefined;
+  }
+
+  /**
+   * Writes an entry: the commit point. Before it nothing of the entry has happened, after it all of it has; its events are
+   * in the pointer's outbox and yet to be told.
+   */
+  async commit(entry: LedgerEntry): Promise<void> {
+    const { gained, events, rewarded = [], ...moved } = entry;
+    const before = this.#pointer;
+    const next = { ...before, ...moved, sequence: before.sequence + 1, counts: addCounts(before.counts, gained) };
+    const rewards: Record<string, RewardStatistics> = { ...before.rewards };
+    for (const { version, reward } of rewarded.map(rewardByVersion).filter((known) => known !== undefined))
+      rewards[version] = addReward(rewards[version], reward);
+    const lineage = [next.version, ...next.ancestors];
+    for (const version of Object.keys(rewards)) if (!lineage.includes(version)) delete rewards[version];
+    const outbox = events.map((event, index) => this.#event(`learner#${next.sequence}-${index}`, next.version, event));
+    const pointer: ServingPointer = { ...next, rewards, outbox };
+    await this.#store?.point(pointer);
+    const starts = new Map([
+      ...this.#consumed,
+      ...rewarded.map(({ episodeId, offset }) => [episodeId, offset] as const),
+    ]);
+    this.#consumed = new Map(pointer.learned.consumed.map((id) => [id, starts.get(id) ?? Number.POSITIVE_INFINITY]));
+    this.#pointer = pointer;
+  }
+
+  /** An event that belongs to no session. */
+  errorEvent(id: string, cause: unknown): AgentEvent {
+    return this.#event(id, this.#pointer.version, errorPayload(cause));
+  }
+
+  #event(id: string, policyVersion: string, payload: LearnerEvent): AgentEvent {
+    return {
+      id,
+      time: this.#now(),
+      sessionId: "",
+      episodeId: "",
+      stepIndex: -1,
+      policyVersion,
+      ...payload,
+    };
+  }
+}
+
+/** What an error event says of whatever was thrown. */
+export function errorPayload(cause: unknown): LearnerEvent {
+  return {
+    type: "error",
+    code: AgentError.isInstance(cause) ? cause.code : "learner/failed",
+    message: messageOf(cause),
+  };
+}
+
+function addCounts(counts: LearnerCounts, gained: Partial<LearnerCounts>): LearnerCounts {
+  const sum: Record<string, number> = { ...counts };
+  for (const [key, more] of Object.entries(gained)) sum[key] = (sum[key] ?? 0) + more;
+  return sum as unknown as LearnerCounts;
+}
