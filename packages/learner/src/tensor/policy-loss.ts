@@ -1,5 +1,5 @@
 import * as tf from "@tensorflow/tfjs";
-import { packTokens, sequenceLogProbs, type TokenBatch } from "./sequence-log-probs.js";
+import { packTokens, sequenceLogits, sequenceLogProbs, type TokenBatch } from "./sequence-log-probs.js";
 import type { Parameters, TransformerConfig } from "./transformer.js";
 
 /** One step under optimisation: what was sampled, with all that is constant in the update. Arrays run over its response. [tokens] */
@@ -83,6 +83,41 @@ export async function responseLogProbs(
   return rows.map(({ promptIds, ids }, row) =>
     ids.map((_, t) => data[responsePosition(batch.seq, row, promptIds.length, t)]!),
   );
+}
+
+/** What a policy is like where it sampled a response: one array a row, one number a token. In nats. */
+export interface ResponseStatistics {
+  /** KL(π ‖ π_reference) over the whole vocabulary. */
+  readonly kl: readonly (readonly number[])[];
+  /** Entropy of π. */
+  readonly entropy: readonly (readonly number[])[];
+}
+
+/** Exact divergence from the reference and entropy at every response token, without gradient. */
+export async function responseStatistics(
+  parameters: Parameters,
+  reference: Parameters,
+  config: TransformerConfig,
+  rows: readonly Pick<PolicyLossRow, "promptIds" | "ids" | "temperature">[],
+): Promise<ResponseStatistics> {
+  const batch = packRows(rows);
+  const [kl, entropy] = tf.tidy(() => {
+    const logProbs = tf.logSoftmax(sequenceLogits(parameters, config, batch));
+    const referenceLogProbs = tf.logSoftmax(sequenceLogits(reference, config, batch));
+    const probabilities = tf.exp(logProbs);
+    return [
+      tf.sum(tf.mul(probabilities, tf.sub(logProbs, referenceLogProbs)), -1),
+      tf.neg(tf.sum(tf.mul(probabilities, logProbs), -1)),
+    ];
+  }) as [tf.Tensor, tf.Tensor];
+  const perRow = async (tensor: tf.Tensor) => {
+    const data = await tensor.data();
+    tensor.dispose();
+    return rows.map(({ promptIds, ids }, row) =>
+      ids.map((_, t) => data[responsePosition(batch.seq, row, promptIds.length, t)]!),
+    );
+  };
+  return { kl: await perRow(kl), entropy: await perRow(entropy) };
 }
 
 function packRows(rows: readonly Pick<PolicyLossRow, "promptIds" | "ids" | "temperature">[]): TokenBatch {

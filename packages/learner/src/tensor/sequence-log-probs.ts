@@ -39,11 +39,16 @@ export function packTokens(sequences: readonly (readonly number[])[], temperatur
 }
 
 /** log π(target | what came before) at each position and its row's temperature, differentiable by the parameters. In nats. [batch · seq] */
-export function sequenceLogProbs(
+export function sequenceLogProbs(parameters: Parameters, config: TransformerConfig, batch: TokenBatch): tf.Tensor1D {
+  return targetLogProbs(sequenceLogits(parameters, config, batch), tf.tensor1d(batch.targets, "int32"));
+}
+
+/** Logits of the next token at each position, divided by its row's temperature. [batch · seq, vocab] */
+export function sequenceLogits(
   parameters: Parameters,
   config: TransformerConfig,
-  { batch, seq, ids, targets, temperatures }: TokenBatch,
-): tf.Tensor1D {
+  { batch, seq, ids, temperatures }: TokenBatch,
+): tf.Tensor2D {
   const positions = Array.from({ length: seq }, (_, t) => t);
   const hidden = hiddenStates(
     parameters,
@@ -54,8 +59,7 @@ export function sequenceLogProbs(
     causalAttention(config, seq),
   );
   const logits = logitsOf(parameters, config, hidden);
-  const scaled = temperatures === undefined ? logits : tf.div(logits, perPosition(temperatures, seq));
-  return targetLogProbs(scaled as tf.Tensor2D, tf.tensor1d(targets, "int32"));
+  return temperatures === undefined ? logits : tf.div(logits, perPosition(temperatures, seq));
 }
 
 /** A value of each row at each of its positions. [batch · seq, 1] */

@@ -1,6 +1,6 @@
 import { AgentError } from "@afterstate/core";
 import { openBackend } from "../tensor/backend.js";
-import { type PolicyLossRow, policyLoss, responseLogProbs } from "../tensor/policy-loss.js";
+import { type PolicyLossRow, policyLoss, responseLogProbs, responseStatistics } from "../tensor/policy-loss.js";
 import { createTrainable } from "../tensor/trainable.js";
 import {
   disposeParameters,
@@ -8,12 +8,12 @@ import {
   type TransformerConfig,
   uploadWeights,
 } from "../tensor/transformer.js";
-import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import type { PolicyTrainer, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
 
 /** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
 /** Rows of one forward and backward pass. */
-const MICRO_BATCH = 32;
+const MICRO_BATCH = 16;
 
 /** A trainer on the tensor backend of this thread. An update is a function of its request alone. */
 export async function createTrainer(config: TransformerConfig): Promise<PolicyTrainer> {
@@ -33,11 +33,14 @@ export async function createTrainer(config: TransformerConfig): Promise<PolicyTr
  * The teacher is the policy itself, seeing the hint (token-level hindsight distillation).
  */
 async function update(config: TransformerConfig, request: UpdateRequest): Promise<UpdateResult> {
-  const { options, samples } = request;
+  const { options } = request;
+  const length = ({ tokens }: TrainingSample) => tokens.promptIds.length + tokens.ids.length;
+  const samples = [...request.samples].sort((a, b) => length(a) - length(b)); // little padding in each batch
   const started = performance.now();
   const trainable = createTrainable(request.weights, ADAM, request.optimizer);
+  const reference = uploadWeights(request.reference);
   try {
-    const rows = await prepareRows(config, request, trainable.parameters);
+    const rows = await prepareRows(config, { ...request, samples }, trainable.parameters, reference);
     let [loss, gradientNorm, steps] = [0, 0, 0];
     for (let epoch = 0; epoch < options.epochs; epoch++) {
       let epochLoss = 0;
@@ -55,7 +58,7 @@ async function update(config: TransformerConfig, request: UpdateRequest): Promis
       loss += epochLoss;
       steps += 1;
     }
-    const drift = await driftOf(config, rows, trainable.parameters, options);
+    const drift = await driftOf(config, rows, trainable.parameters, reference, options);
     return {
       weights: await trainable.weights(),
       optimizer: await trainable.optimizer(),
@@ -69,6 +72,7 @@ async function update(config: TransformerConfig, request: UpdateRequest): Promis
     };
   } finally {
     trainable.dispose();
+    disposeParameters(reference);
   }
 }
 
@@ -76,12 +80,13 @@ type PreparedRow = PolicyLossRow & { readonly meanTeacherDelta: number };
 
 async function prepareRows(
   config: TransformerConfig,
-  { samples, options, reference }: UpdateRequest,
+  { samples, options }: UpdateRequest,
   parameters: ModelParameters,
+  reference: ModelParameters,
 ): Promise<readonly PreparedRow[]> {
   const teach = options.distillationWeight > 0;
   const old = await logProbsOf(config, parameters, samples);
-  const referenceLogProbs = await withWeights(reference, (frozen) => logProbsOf(config, frozen, samples));
+  const referenceLogProbs = await logProbsOf(config, reference, samples);
   const taught = teach ? samples.filter(({ teacherPromptIds }) => teacherPromptIds !== undefined) : [];
   const teacher = new Map<TrainingSample, readonly number[]>();
   const teacherLogProbs = await logProbsOf(config, parameters, taught, ({ teacherPromptIds }) => teacherPromptIds!);
@@ -119,25 +124,25 @@ async function logProbsOf(
   return result;
 }
 
-/** How far the update moved the policy, over the sampled tokens. */
+/** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
 async function driftOf(
   config: TransformerConfig,
   rows: readonly PreparedRow[],
   parameters: ModelParameters,
+  reference: ModelParameters,
   { clipLow, clipHigh }: UpdateRequest["options"],
 ): Promise<Record<string, number>> {
   let [tokens, kl, entropy, clipped, ratioMax] = [0, 0, 0, 0, 0];
   for (const batch of inBatches(rows)) {
     const logProbs = await responseLogProbs(parameters, config, batch);
+    const statistics = await responseStatistics(parameters, reference, config, batch);
     batch.forEach((row, index) => {
       row.mask.forEach((mask, t) => {
         if (mask !== 1) return;
-        const now = logProbs[index]![t]!;
-        const ratio = Math.exp(now - row.oldLogProbs[t]!);
-        const d = now - row.referenceLogProbs[t]!;
+        const ratio = Math.exp(logProbs[index]![t]! - row.oldLogProbs[t]!);
         tokens += 1;
-        kl += Math.exp(-d) + d - 1;
-        entropy -= row.oldLogProbs[t]!;
+        kl += statistics.kl[index]![t]!;
+        entropy += statistics.entropy[index]![t]!;
         clipped += ratio < 1 - clipLow || ratio > 1 + clipHigh ? 1 : 0;
         ratioMax = Math.max(ratioMax, ratio);
       });
@@ -150,15 +155,6 @@ async function driftOf(
 function teacherDelta(samples: readonly TrainingSample[], rows: readonly PreparedRow[]): number {
   const taught = rows.filter((_, index) => samples[index]!.teacherPromptIds !== undefined);
   return taught.reduce((sum, row) => sum + row.meanTeacherDelta, 0) / Math.max(1, taught.length);
-}
-
-async function withWeights<T>(weights: PolicyWeights, use: (parameters: ModelParameters) => Promise<T>): Promise<T> {
-  const parameters = uploadWeights(weights);
-  try {
-    return await use(parameters);
-  } finally {
-    disposeParameters(parameters);
-  }
 }
 
 function inBatches<T>(items: readonly T[]): readonly (readonly T[])[] {
