@@ -29,7 +29,7 @@ export const LAYERS: readonly Layer[] = [
   { folder: "test", mayImport: PACKAGES },
   { folder: "bench", mayImport: PACKAGES },
   { folder: "examples", mayImport: PACKAGES },
-  { folder: "scripts", mayImport: [], mayReach: ["apps/demo/dist/"] },
+  { folder: "scripts", mayImport: PACKAGES, mayReach: ["apps/demo/dist/"] },
 ];
 
 /** External packages that have one home. */
@@ -52,7 +52,9 @@ export const HOMES: readonly { readonly pattern: RegExp; readonly home: RegExp; 
 ];
 
 /** Files that may pass 400 lines, and why. */
-export const LONG_FILES: ReadonlyMap<string, string> = new Map();
+export const LONG_FILES: ReadonlyMap<string, string> = new Map([
+  ["packages/core/src/agent-loop.ts", "the agent loop reads top to bottom in one piece"],
+]);
 
 /** Files that may ask the machine for time or randomness. Everywhere else both are arguments. */
 export const IMPURE_FILES: ReadonlyMap<string, string> = new Map([["packages/core/src/clock.ts", "the system clock"]]);

@@ -57,8 +57,9 @@ function importViolation(path: string, specifier: string, layer: Layer, tree: So
     const target = posix.join(posix.dirname(path), specifier);
     if (layer.mayReach?.some((reach) => target.startsWith(reach))) return undefined;
     if (!target.startsWith(`${layer.folder}/`)) return `${path}: "${specifier}" reaches out of ${layer.folder}`;
-    return isPackaged(path) && !target.startsWith(`${layer.folder}/src/`)
-      ? `${path}: "${specifier}" reaches out of ${layer.folder}/src`
+    const part = `${layer.folder}/${path.slice(layer.folder.length + 1).split("/")[0]}`;
+    return isPackaged(path) && !target.startsWith(`${part}/`)
+      ? `${path}: "${specifier}" reaches out of ${part}`
       : undefined;
   }
   if (isBuiltin(specifier)) return undefined;

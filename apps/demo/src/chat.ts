@@ -45,10 +45,11 @@ export function openChat(agent: Agent, userId: string, report: (progress: Progre
     async send({ sessionId, text }) {
       const run = agent.stream({ prompt: text, sessionId, userId });
       tell(sessionId, "user", "you", text, "");
+      const readTool = toolReader();
       let policyVersion = "";
       for await (const event of run) {
         policyVersion = event.policyVersion;
-        const line = toolLine(event);
+        const line = readTool(event);
         if (line !== undefined) tell(sessionId, "tool", line.name, line.text, policyVersion);
       }
       const { answer, error } = await run.result();
@@ -65,14 +66,18 @@ export function openChat(agent: Agent, userId: string, report: (progress: Progre
   };
 }
 
-/** What a tool was asked or gave back, as one line; undefined for every other event. */
-export function toolLine(event: AgentEvent): { readonly name: string; readonly text: string } | undefined {
-  if (event.type === "tool-call") {
-    const { name, input, invalidInput } = event.call;
-    return { name, text: invalidInput ?? inputText(input) };
-  }
-  if (event.type === "tool-result") return { name: event.result.toolName, text: `= ${event.result.content}` };
-  return undefined;
+/** Reads a run's events and gives one line for each tool that answered: what it was asked, and what it said. */
+export function toolReader(): (event: AgentEvent) => { readonly name: string; readonly text: string } | undefined {
+  const asked = new Map<string, string>();
+  return (event) => {
+    if (event.type === "tool-call") {
+      const { id, input, invalidInput } = event.call;
+      asked.set(id, invalidInput ?? inputText(input));
+    }
+    if (event.type !== "tool-result") return undefined;
+    const { callId, toolName, content } = event.result;
+    return { name: toolName, text: `${asked.get(callId) ?? ""} = ${content}` };
+  };
 }
 
 /** The input itself when it is a single text field, JSON otherwise. */

@@ -1,5 +1,5 @@
 import { type CurvePoint, drawBar, drawCurve, resample } from "./curve.js";
-import type { ArmView, FeedLine, LiveView } from "./live-view.js";
+import { type ArmView, FEED_LINES, type FeedLine, type LiveView } from "./live-view.js";
 import { percent, signedDecimal } from "./numerals.js";
 
 const CURVE_HEIGHT = 5;
@@ -25,7 +25,7 @@ function headline(view: LiveView, arm: ArmView, width: number): readonly string[
       : ` · asking held-out questions: ${view.evaluating.completed} of ${view.evaluating.total}`;
   return [
     `${name} ${bar} session ${arm.session} of ${arm.total}${asking}`,
-    `           serving ${arm.policyVersion} · ${arm.updates} updates, ${arm.promoted} promoted · ${arm.refused} refused${reward}`,
+    `            serving ${arm.policyVersion} · ${arm.updates} updates, ${arm.promoted} promoted · ${arm.refused} refused${reward}`,
   ];
 }
 
@@ -45,8 +45,12 @@ function curves(arm: ArmView, width: number): readonly string[] {
   return Array.from({ length: CURVE_HEIGHT + 1 }, (_, line) => `  ${columnsOfLines.map((c) => c[line]).join("")}`);
 }
 
+/** Always as many lines, so that the picture does not jump. */
 function feed(lines: readonly FeedLine[]): readonly string[] {
-  return lines.map(({ name, text }) => `  ${name.slice(0, 10).padEnd(10)} ${text.replace(/\s+/g, " ")}`);
+  return Array.from({ length: FEED_LINES }, (_, index) => {
+    const line = lines[index];
+    return line === undefined ? "" : `  ${line.name.slice(0, 10).padEnd(10)} ${line.text.replace(/\s+/g, " ")}`;
+  });
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -31,7 +31,8 @@ export interface LiveView {
   readonly feed: readonly FeedLine[];
 }
 
-const FEED_LINES = 6;
+/** Lines of the conversation feed that are kept. */
+export const FEED_LINES = 6;
 
 const emptyArm: ArmView = {
   session: 0,
@@ -90,6 +91,7 @@ export function nextView(view: LiveView, progress: Progress): LiveView {
       });
     }
     case "message": {
+      if (progress.arm === "person") return view;
       const { from, name, text } = progress;
       return { ...view, feed: [...view.feed, { from, name, text }].slice(-FEED_LINES) };
     }
