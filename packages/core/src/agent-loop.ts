@@ -307,9 +307,21 @@ class Episode {
   }
 
   #closeStep(step: OpenStep, nextState: NextState | undefined, startedAt: number): void {
-    const cost = { ...step.cost, durationMs: this.#parts.clock.now() - startedAt };
+    const { index, observation, action, policyVersion, tokens } = step;
+    const { inputTokens, outputTokens, dollars } = step.cost;
+    const cost = { inputTokens, outputTokens, dollars, durationMs: this.#parts.clock.now() - startedAt };
     this.#spent = addCost(this.#spent, cost);
-    this.#steps.push({ ...step, ...(nextState && { nextState }), signals: [], cost });
+    const closed: { -readonly [K in keyof Step]: Step[K] } = {
+      index,
+      observation,
+      action,
+      signals: [],
+      policyVersion,
+      cost,
+    };
+    if (nextState) closed.nextState = nextState;
+    if (tokens) closed.tokens = tokens;
+    this.#steps.push(closed);
     this.#endStep(cost);
   }
 
@@ -483,7 +495,8 @@ class Episode {
     const events = this.#events;
     if (!this.#hasObserved) session.messages.length = this.#contextBefore;
     events.stepIndex = -1;
-    if (reason === "aborted") events.emit("abort", { reason: this.#watch.reason });
+    if (reason === "aborted")
+      events.emit("abort", { reason: this.#watch.aborted ? this.#watch.reason : "the model stopped by itself" });
     let stopReason = reason;
     await events.end(() => {
       if (events.failure && !this.#error) stopReason = this.fail(events.failure);

@@ -16,6 +16,8 @@ export * from "./message.js";
 export * from "./model.js";
 export * from "./model-error.js";
 export * from "./model-stream.js";
+export * from "./open-event-log.js";
+export * from "./openai-model.js";
 export * from "./planner.js";
 export * from "./plugin.js";
 export * from "./random.js";

@@ -8,6 +8,9 @@ import { asModelError, ModelError } from "./model-error.js";
 const MAX_ATTEMPTS = 3;
 const FIRST_PAUSE_MS = 500;
 
+/** A model that asks for a longer wait than this has failed. */
+const MAX_PAUSE_MS = 60_000;
+
 /** How long a model may take to hand over its partial response after an abort. */
 const ABORT_GRACE_MS = 1_000;
 
@@ -53,8 +56,8 @@ export async function callModel(call: {
     } catch (cause) {
       if (watch.aborted) return aborted();
       const error = asModelError(cause, model.name);
-      if (!error.retryable || attempt === MAX_ATTEMPTS) throw error;
       const pauseMs = (error as Partial<ModelError>).retryAfterMs ?? FIRST_PAUSE_MS * 2 ** (attempt - 1);
+      if (!error.retryable || attempt === MAX_ATTEMPTS || pauseMs > MAX_PAUSE_MS) throw error;
       call.onRetry(error, pauseMs);
       await sleep(clock, pauseMs, watch.signal).catch(() => {});
     } finally {

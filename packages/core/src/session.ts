@@ -69,10 +69,11 @@ export function parseEpisodeId(episodeId: string): { readonly sessionId: string;
 
 /** The tool messages that show results to the policy, in the same order. */
 export function toolMessages(results: readonly ToolResult[]): Message[] {
-  return results.map(({ callId, toolName, content, isError }) => {
-    const message = { role: "tool", toolCallId: callId, toolName, content } as const;
-    return isError ? { ...message, isError } : message;
-  });
+  return results.map(({ callId: toolCallId, toolName, content, isError }) =>
+    isError
+      ? { role: "tool", toolCallId, toolName, content, isError }
+      : { role: "tool", toolCallId, toolName, content },
+  );
 }
 
 type Unfinished = {

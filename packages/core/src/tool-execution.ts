@@ -91,9 +91,10 @@ async function executeCall(prepared: PreparedCall, run: ToolRun): Promise<ToolRe
   const { call, tool, input } = prepared;
   const start = run.clock.now();
   const conclude = (content: string, errorCode?: string): ToolResult => {
-    const result = { callId: call.id, toolName: call.name, content, isError: errorCode !== undefined };
+    const { id: callId, name: toolName } = call;
     const durationMs = run.clock.now() - start;
-    return errorCode === undefined ? { ...result, durationMs } : { ...result, errorCode, durationMs };
+    if (errorCode === undefined) return { callId, toolName, content, isError: false, durationMs };
+    return { callId, toolName, content, isError: true, errorCode, durationMs };
   };
   if (run.watch.aborted || prepared.kind === "ask") return conclude(abortedCall(call.name), "tool/aborted");
 
