@@ -29,6 +29,8 @@ export interface SimulatedSession {
   readonly userId: string;
   readonly name: string;
   readonly question: Question;
+  /** How the user wants to be answered. */
+  readonly preference: Style;
   /** The first message. Whoever is here for the first time says who they are. */
   readonly opening: string;
   /** The reply to an answer. No reward is handed over: the words are all there is. */
@@ -86,6 +88,7 @@ export function createSimulatedUsers(homework: Homework, options: UserOptions): 
         userId: `user-${user}`,
         name,
         question,
+        preference,
         opening: introduction + asked,
         react(answer) {
           const { success, preferenceHeld } = scoreAnswer(question, answer, preference, name);

@@ -1,0 +1,112 @@
+import { createRandom, mixSeed } from "@afterstate/core";
+import type { PolicyRuntime } from "@afterstate/learner";
+import { type Question, type Style, scoreAnswer, USER_NAMES } from "@afterstate/learner/homework";
+import { createHomeworkAgent } from "./homework-agent.js";
+import type { Change, Comparison, Estimate, Measurement } from "./progress.js";
+
+/** What the agent did on each question, in their order: 1 or 0. */
+export interface Outcomes {
+  readonly policyVersion: string;
+  readonly success: readonly number[];
+  readonly preference: readonly number[];
+  readonly tool: readonly number[];
+}
+
+/** How a version is measured. Same questions and seed, same conditions: versions can be compared question by question. */
+export interface MeasureRequest {
+  readonly policy: PolicyRuntime;
+  readonly version: string;
+  readonly questions: readonly Question[];
+  readonly preference: Style;
+  readonly seed: number;
+  readonly onProgress?: (completed: number) => void;
+}
+
+/** Users who ask the held-out questions; the agent knows them by name. */
+const ASKERS = 8;
+
+/** Asks a version of the policy questions, each in a session of its own, with nothing logged and nothing learned. */
+export async function measure(request: MeasureRequest): Promise<Outcomes> {
+  const { policy, version, questions, preference, seed } = request;
+  const agent = await createHomeworkAgent({ model: policy.model(version), seed });
+  try {
+    const names = USER_NAMES.slice(0, ASKERS);
+    await Promise.all(
+      names.map((name) =>
+        agent.stream({ prompt: `I'm ${name}.`, userId: name, sessionId: `greeting-${name}` }).result(),
+      ),
+    );
+    let completed = 0;
+    const outcomes = await Promise.all(
+      questions.map(async (question, index) => {
+        const name = names[index % names.length]!;
+        const run = agent.stream({
+          prompt: `What is ${question.sum}?`,
+          userId: name,
+          sessionId: `question-${index}`,
+          seed: mixSeed(seed, "held-out", index),
+        });
+        const { answer, steps } = await run.result();
+        request.onProgress?.(++completed);
+        return {
+          ...scoreAnswer(question, answer, preference, name),
+          tool: steps.some(({ action }) => action.kind === "tool"),
+        };
+      }),
+    );
+    const column = (of: (outcome: (typeof outcomes)[number]) => boolean) =>
+      outcomes.map((outcome) => (of(outcome) ? 1 : 0));
+    return {
+      policyVersion: version,
+      success: column(({ success }) => success),
+      preference: column(({ preferenceHeld }) => preferenceHeld),
+      tool: column(({ tool }) => tool),
+    };
+  } finally {
+    await agent.close();
+  }
+}
+
+/** Shares with their 95 % intervals. */
+export function summarise({ policyVersion, success, preference, tool }: Outcomes): Measurement {
+  return { policyVersion, success: share(success), preference: share(preference), toolRate: share(tool) };
+}
+
+/** Two measurements over the same questions. */
+export function compare(before: Outcomes, after: Outcomes, seed: number): Comparison {
+  return {
+    before: summarise(before),
+    after: summarise(after),
+    change: {
+      success: change(before.success, after.success, seed),
+      preference: change(before.preference, after.preference, seed),
+    },
+  };
+}
+
+/**
+ * A share with its Wilson score interval (Wilson 1927), z = 1.96.
+ *
+ *   (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)
+ */
+export function share(outcomes: readonly number[]): Estimate {
+  const n = outcomes.length;
+  if (n === 0) return { value: 0, low: 0, high: 1, n };
+  const z = 1.96;
+  const p = outcomes.reduce((sum, outcome) => sum + outcome, 0) / n;
+  const centre = p + (z * z) / (2 * n);
+  const spread = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
+  const scale = 1 + (z * z) / n;
+  return { value: p, low: Math.max(0, (centre - spread) / scale), high: Math.min(1, (centre + spread) / scale), n };
+}
+
+/** The mean of the paired differences with its percentile bootstrap interval. */
+function change(before: readonly number[], after: readonly number[], seed: number): Change {
+  const differences = after.map((value, i) => value - before[i]!);
+  const mean = (numbers: readonly number[]) => numbers.reduce((sum, number) => sum + number, 0) / numbers.length;
+  const random = createRandom(mixSeed(seed, "bootstrap"));
+  const means = Array.from({ length: 2000 }, () => mean(differences.map(() => random.pick(differences)))).sort(
+    (a, b) => a - b,
+  );
+  return { value: mean(differences), low: means[49]!, high: means[1949]! };
+}
