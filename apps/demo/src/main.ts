@@ -1,10 +1,11 @@
 import { AgentError, messageOf } from "@afterstate/core";
+import type { Chat } from "./chat.js";
 import { type Dashboard, openDashboard } from "./dashboard.js";
 import { jsonDisplay } from "./display-json.js";
 import { terminalDisplay } from "./display-terminal.js";
 import { type DemoOptions, parseOptions } from "./options.js";
 import type { Display } from "./progress.js";
-import { openDemo } from "./run.js";
+import { runDemo } from "./run.js";
 import { terminalChat } from "./terminal-chat.js";
 
 const USAGE = 2;
@@ -43,22 +44,25 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-async function run(options: DemoOptions, display: Display, page: Dashboard, stop: AbortSignal): Promise<void> {
-  const demo = await openDemo(options, {
+async function run(options: DemoOptions, display: Display, page: Dashboard, signal: AbortSignal): Promise<void> {
+  let talk: Chat | undefined;
+  const demo = await runDemo(options, {
     page: page.url,
-    signal: stop,
+    signal,
+    onChat(chat) {
+      talk = chat;
+      page.connect(chat);
+    },
     report(progress) {
       display.show(progress);
       page.show(progress);
     },
   });
   try {
-    page.connect(demo.chat);
-    if (!options.chat) await demo.learn();
-    if (options.exit || stop.aborted) return;
+    if (options.exit || signal.aborted) return;
     const { stdin: input, stdout: output } = process;
-    if (!options.json && input.isTTY) await terminalChat({ chat: demo.chat, input, output, signal: stop });
-    else await aborted(stop);
+    if (talk !== undefined && !options.json && input.isTTY) await terminalChat({ chat: talk, input, output, signal });
+    else await aborted(signal);
   } finally {
     await demo.close();
   }
