@@ -27,7 +27,7 @@ export const LAYERS: readonly Layer[] = [
   { folder: "packages/learner", packageName: "@afterstate/learner", mayImport: [CORE] },
   { folder: "apps/demo", packageName: "@afterstate/demo", mayImport: PACKAGES },
   { folder: "test", mayImport: PACKAGES },
-  { folder: "bench", mayImport: PACKAGES },
+  { folder: "bench", mayImport: PACKAGES, mayReach: ["scripts/"] },
   { folder: "examples", mayImport: PACKAGES },
   { folder: "scripts", mayImport: PACKAGES, mayReach: ["apps/demo/dist/"] },
 ];
