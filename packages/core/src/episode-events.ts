@@ -122,7 +122,11 @@ export class EpisodeEvents {
 
   #append(log: EventLog, event: AgentEvent): void {
     this.#unacknowledged++;
-    log.append(event).then(this.#onKept, this.#onRefused);
+    try {
+      log.append(event).then(this.#onKept, this.#onRefused);
+    } catch (cause) {
+      this.#onRefused(cause);
+    }
   }
 
   readonly #onKept = () => {

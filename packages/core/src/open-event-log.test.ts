@@ -9,6 +9,9 @@ import { openEventLog } from "./open-event-log.js";
 import { createRandom } from "./random.js";
 import { eventLogContract, numberedEvent, readLog } from "./testing/index.js";
 
+/** What child processes import: Node cannot run the sources. */
+const distribution = JSON.stringify(pathToFileURL(join(import.meta.dirname, "../dist/index.js")).href);
+
 const directories: string[] = [];
 const newDirectory = async () => {
   const directory = await mkdtemp(join(tmpdir(), "event-log-"));
@@ -179,9 +182,49 @@ describe("openEventLog", () => {
   });
 });
 
+describe("an event log on a full disk", () => {
+  it("says so, skips no offset, goes on when there is space again, and is sound when reopened", async () => {
+    const directory = await newDirectory();
+    const script = join(await newDirectory(), "writer.mjs");
+    await writeFile(
+      script,
+      `import { openEventLog } from ${distribution};
+      const log = await openEventLog(${JSON.stringify(directory)});
+      const event = (n, size) => ({ id: String(n), time: 0, sessionId: "s", episodeId: "s/0", stepIndex: -1, policyVersion: "v", type: "error", code: "c", message: "x".repeat(size) });
+      const kept = await Promise.all([log.append(event(0, 3000)), log.append(event(1, 3000))]);
+      const refused = await Promise.allSettled([log.append(event(2, 9000)), log.append(event(3, 10))]);
+      const after = await log.append(event(2, 10));
+      await log.close();
+      console.log(JSON.stringify({ kept, after, refused: refused.map(({ reason }) => [reason.code, reason.message]) }));`,
+    );
+    // files may grow to 20 blocks of 512 bytes
+    const child = spawn("sh", ["-c", 'ulimit -f 20 && exec "$0" "$1"', process.execPath, script]);
+    let output = "";
+    child.stdout.on("data", (data) => {
+      output += data;
+    });
+    await new Promise((resolve) => child.on("close", resolve));
+    const message = expect.stringMatching(
+      /^the event log could not write ".*00000001.log": EFBIG.*; free space or mend/,
+    );
+    expect(JSON.parse(output)).toEqual({
+      kept: [0, 1],
+      after: 2,
+      refused: [
+        ["log/write-failed", message],
+        ["log/write-failed", message],
+      ],
+    });
+    const log = await openEventLog(directory);
+    expect((await readLog(log)).map(({ event }) => event.id)).toEqual(["0", "1", "2"]);
+    expect(log.cutBytes).toBe(0);
+    await log.close();
+  });
+});
+
 describe("an event log whose process is killed", () => {
   const writer = `
-    import { openEventLog, createRandom } from ${JSON.stringify(pathToFileURL(join(import.meta.dirname, "../dist/index.js")).href)};
+    import { openEventLog, createRandom } from ${distribution};
     const [directory, fsync, first] = process.argv.slice(2);
     const log = await openEventLog(directory, { fsync, segmentBytes: 20000 });
     const random = createRandom(Number(first));
