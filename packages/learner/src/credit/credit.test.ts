@@ -137,5 +137,7 @@ describe("the running baseline", () => {
     expect(JSON.parse(JSON.stringify(state))).toEqual(state);
     expect(stateKeyOf([{ role: "user", content: "hi" }])).toBe("user");
     expect(stateKeyOf([])).toBe("none");
+    const replied = [{ role: "user", content: "2+2?" } as const, { role: "assistant", content: "5" } as const];
+    expect(stateKeyOf([...replied, { role: "user", content: "no" }])).toBe("user again");
   });
 });

@@ -33,9 +33,14 @@ export interface CreditOptions {
 /** Nothing remembered yet. */
 export const EMPTY_CREDIT: CreditState = { values: {}, magnitudes: {} };
 
-/** The kind of observation a step acted on: the role of the last message it saw. Never the kind of action it took. */
+/**
+ * The kind of observation a step acted on: the role of the last message it saw, and whether the user speaks for the first
+ * time ("user") or has replied before ("user again"): a question and a complaint promise unlike returns. Never the kind of
+ * action it took.
+ */
 export function stateKeyOf(messages: readonly Message[]): string {
-  return messages.at(-1)?.role ?? "none";
+  const role = messages.at(-1)?.role ?? "none";
+  return messages.filter((message) => message.role === "user").length > 1 ? `${role} again` : role;
 }
 
 /**

@@ -1,7 +1,8 @@
 import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { AgentError, type AgentEvent, type EventLog, memoryEventLog } from "@afterstate/core";
+import { AgentError, type AgentEvent, createAgent, type EventLog, memoryEventLog } from "@afterstate/core";
+import { type ScriptedFunction, scriptedModel } from "@afterstate/core/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { ruleHintReader } from "../signals/rule-hint-reader.js";
 import { ruleJudge } from "../signals/rule-judge.js";
@@ -251,7 +252,7 @@ describe("the online learner", () => {
     const failure = new AgentError("learner/non-finite-loss", "the loss is NaN");
     const trainer = fakeTrainer(placeOf, [failure]);
     const { learner, log, policy, agent } = await startLearner({ trainer });
-    for (let i = 0; i < 5; i++) await ask(agent, `${i % 2 ? "Great" : "No"}. What is ${i}+1?`);
+    for (let i = 0; i < 5; i++) await ask(agent, `No. Use my name. What is ${i}+1?`);
     await learner.settled();
     expect(policyEvents(await eventsOf(log))).toEqual(["error", "policy-update", "policy-promotion"]);
     expect(learner.report()).toMatchObject({ version: "v1", dropped: 4, samples: 4, updates: 1 });
@@ -264,6 +265,60 @@ describe("the online learner", () => {
     for (let i = 0; i < 4; i++) await ask(agent, `Great. What is ${i}+1?`);
     await learner.settled();
     expect(learner.report()).toMatchObject({ dropped: 0, samples: 4, updates: 1 });
+  });
+});
+
+describe("in the agent loop", () => {
+  const tokensOf = (messages: Parameters<typeof fakePrompt>[0]) => ({
+    promptIds: fakePrompt(messages, []),
+    ids: [1, 2],
+    logProbs: [-0.5, -0.1],
+    mask: [1, 1],
+    temperature: 1,
+  });
+  const answers =
+    (text: string): ScriptedFunction =>
+    ({ messages }) => ({ text, tokens: tokensOf(messages), policyVersion: "base" });
+
+  it("learns from replies and from feedback that comes after them", async () => {
+    const log = memoryEventLog();
+    const policy = fakePolicy();
+    const trainer = fakeTrainer(placeOf);
+    const judge = ruleJudge();
+    const hintReader = ruleHintReader();
+    const options = {
+      policy,
+      trainer,
+      log,
+      judge,
+      hintReader,
+      mode: "live",
+      signals: "hybrid",
+      batchEpisodes: 2,
+      update,
+      clock,
+    } as const;
+    const learner = onlineLearner(options);
+    const model = scriptedModel([answers("The answer is 24."), answers("30"), answers("12")]);
+    const agent = await createAgent({ model, log, plugins: [learner], seed: 1 });
+    const say = (prompt: string) => agent.stream({ prompt, sessionId: "a" }).result();
+    const first = await say("What is 48/2?");
+    await say("Great, thanks. What is 10*3?");
+    await learner.settled();
+    expect(learner.report()).toMatchObject({ updates: 0, pending: 1 });
+    await agent.feedback(first.id, { score: -1, correction: "only the number" });
+    await say("Perfect. What is 3*4?");
+    await learner.settled();
+    expect(trainer.requests[0]!.samples).toMatchObject([
+      { of: { episodeId: "a/0", stepIndex: 0 }, advantages: [-1, -1] },
+      { of: { episodeId: "a/1", stepIndex: 0 }, advantages: [1, 1] },
+    ]);
+    expect(String.fromCodePoint(...trainer.requests[0]!.samples[0]!.teacherPromptIds!)).toBe(
+      "user: What is 48/2? Only the number.",
+    );
+    expect(policy.serving).toBe("v1");
+    await agent.close();
+    model.assertExhausted();
   });
 });
 
