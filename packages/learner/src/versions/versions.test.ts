@@ -50,7 +50,10 @@ describe("the version store", () => {
     expect(await store.versions()).toEqual(["v1", "v2", "v3"]);
     expect(await store.weights("v2")).toEqual(arrays(2));
     expect(await store.optimizer("v2")).toEqual(arrays(-2));
-    expect(await store.manifest("v2")).toMatchObject({ ...manifest(2), files: { "model.safetensors": { bytes: 104 } } });
+    expect(await store.manifest("v2")).toMatchObject({
+      ...manifest(2),
+      files: { "model.safetensors": { bytes: 104 } },
+    });
     expect(await (await openVersionStore(folder)).recover("base")).toEqual({
       pointer: pointer(3),
       weights: arrays(3),
