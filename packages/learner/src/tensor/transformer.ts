@@ -169,18 +169,30 @@ export function rotaryAngles(
   positions: ArrayLike<number>,
   [batch, seq]: readonly [number, number],
 ): RotaryAngles {
-  const half = headDimOf(config) / 2;
-  const cos = new Float32Array(batch * seq * half);
-  const sin = new Float32Array(batch * seq * half);
+  const headDim = headDimOf(config);
+  const half = headDim / 2;
+  const cos = new Float32Array(batch * seq * headDim);
+  const sin = new Float32Array(batch * seq * headDim);
   for (let i = 0; i < batch * seq; i++) {
     for (let j = 0; j < half; j++) {
       const angle = positions[i]! * config.rope_theta ** (-j / half);
-      cos[i * half + j] = Math.cos(angle);
-      sin[i * half + j] = Math.sin(angle);
+      for (const at of [i * headDim + j, i * headDim + half + j]) {
+        cos[at] = Math.cos(angle);
+        sin[at] = Math.sin(angle);
+      }
     }
   }
-  const shape: [number, number, number, number] = [batch, seq, 1, half];
-  return { cos: tf.tensor4d(cos, shape), sin: tf.tensor4d(sin, shape) };
+  const turn = new Float32Array(headDim * headDim);
+  for (let j = 0; j < half; j++) {
+    turn[(half + j) * headDim + j] = -1;
+    turn[j * headDim + half + j] = 1;
+  }
+  const shape: [number, number, number, number] = [batch, seq, 1, headDim];
+  return {
+    cos: tf.tensor4d(cos, shape),
+    sin: tf.tensor4d(sin, shape),
+    turn: tf.tensor2d(turn, [headDim, headDim]),
+  };
 }
 
 /** Width of one attention head. */

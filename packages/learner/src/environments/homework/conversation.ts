@@ -1,5 +1,5 @@
 import type { AssistantMessage, Message, Random } from "@afterstate/core";
-import { TRAINING_NAMES } from "./names.js";
+import { drawTrainingName } from "./names.js";
 import {
   ACCEPTANCES,
   FORMAT_REQUESTS,
@@ -45,7 +45,7 @@ export const nameMemory = (name: string): string => `The user's name is ${name}.
 
 /** One conversation for pre-training: messages as the agent loop would lay them out. */
 export function drawConversation(source: QuestionSource, habits: Habits, random: Random): readonly Message[] {
-  const name = random.pick(TRAINING_NAMES);
+  const name = drawTrainingName(random);
   const messages: Message[] = [{ role: "system", content: nameMemory(name) }];
   const say = (content: string) => messages.push({ role: "user", content });
   const kind = random.next();
