@@ -235,10 +235,15 @@ class Episode {
     const calls = step.action.kind === "tool" ? step.action.calls : [];
     const prepared: PreparedCall[] = [];
     for (const call of calls) prepared.push(this.#approved(await prepareCall(call, this.#toolRun)));
-    if (prepared.some(({ kind }) => kind === "ask") && !this.#watch.aborted)
-      return this.#wait(step, prepared, startedAt);
+    const mustAsk = prepared.some(({ kind }) => kind === "ask") && !this.#watch.aborted;
+    if (mustAsk) return this.#wait(step, prepared, startedAt);
 
     for (const { call } of prepared) events.emit("tool-call", { call });
+    if (this.#run.resumed) {
+      // An approved call runs at most once: the log knows of it before it runs, so that no later process can resume it again.
+      await events.acknowledged();
+      if (events.failure) return this.fail(events.failure);
+    }
     const results = await this.#judged(prepared, await executeCalls(prepared, this.#toolRun));
     for (const result of results) events.emit("tool-result", { result });
     this.#session.messages.push(...toolMessages(results));

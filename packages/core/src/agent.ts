@@ -88,7 +88,7 @@ export interface Agent {
    * wait, iterating throws AgentError `agent/not-waiting` and the result carries that code; nothing is logged.
    */
   resume(episodeId: string, approval: Approval): Run;
-  /** Ends a session: its last step gets a `closed` next state. */
+  /** Ends a session: its last step gets a `closed` next state, unless it waits for approval. */
   closeSession(sessionId: string, by: "header" | "call" | "idle"): Promise<void>;
   readonly events: EventBus;
   /** Waits for running episodes, then disposes plugins in reverse order. */

@@ -184,6 +184,36 @@ describe("a run that needs approval", () => {
     }
   });
 
+  it("never runs an approved call twice, even when the process dies while it runs", async () => {
+    const log = memoryEventLog();
+    const { plugins } = shop();
+    const agent = await start({ model: scriptedModel([refundScript, "Refunded."]), plugins, log });
+    await agent.stream({ prompt: "Refund me", sessionId: "s" }).result();
+    await agent.resume("s/0", { approved: true }).result();
+    const records = await readLog(log);
+    const firstCall = records.findIndex(({ event }) => event.type === "tool-call");
+    const cut = memoryEventLog();
+    for (const { event } of records.slice(0, firstCall + 1)) await cut.append(event);
+    const later = shop();
+    const model = scriptedModel(["Sorry."]);
+    const cold = await start({ model, plugins: later.plugins, log: cut });
+    expect(await cold.resume("s/0", { approved: true }).result()).toMatchObject({
+      error: { code: "agent/not-waiting" },
+    });
+    expect(later.done).toEqual([]);
+    await cold.stream({ prompt: "And?", sessionId: "s" }).result();
+    expect(model.requests[0]!.messages.map(({ content }) => content)).toEqual(["Refund me", "And?"]);
+  });
+
+  it("can still be resumed after the session was closed for idling", async () => {
+    const { done, plugins } = shop();
+    const agent = await start({ model: scriptedModel([refundScript, "Refunded."]), plugins });
+    await agent.stream({ prompt: "Refund me", sessionId: "s" }).result();
+    await agent.closeSession("s", "idle");
+    expect(await agent.resume("s/0", { approved: true }).result()).toMatchObject({ stopReason: "answered" });
+    expect(done).toEqual(["lookup", "refund 500"]);
+  });
+
   it("cannot be resumed twice, and an episode that does not wait cannot be resumed at all", async () => {
     const log = memoryEventLog();
     const { done, plugins } = shop();

@@ -173,7 +173,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     async closeSession(sessionId, by) {
       await store.enter(sessionId, async (session) => {
         const of = session.pending;
-        if (!of) return;
+        if (!of || session.waiting) return;
         session.pending = undefined;
         await append(session, of.episodeId, "next-state", { of, nextState: { kind: "closed", by } });
       });

@@ -80,26 +80,25 @@ export class EpisodeEvents {
     });
   }
 
+  /** Emits the last event once the log has it and all before it, or has failed, and ends the stream. */
+  async end(payloadOf: () => EventPayloads["episode-end"]): Promise<void> {
+    const failure = this.failure;
+    let event = this.#make("episode-end", payloadOf());
+    if (this.#log) {
+      this.#append(this.#log, event);
+      await this.acknowledged();
+      if (this.failure !== failure) event = { ...event, ...payloadOf() };
+    }
+    this.#deliver(event);
+    this.#stream.end();
+  }
+
   /** Waits until the log has acknowledged or refused every event so far. */
   async acknowledged(): Promise<void> {
     if (this.#unacknowledged === 0) return;
     await new Promise<void>((resolve) => {
       this.#settled = resolve;
     });
-  }
-
-  /** Emits the last event once the log has it and all before it, or has failed, and ends the stream. */
-  async end(payloadOf: () => EventPayloads["episode-end"]): Promise<void> {
-    await this.acknowledged();
-    let event = this.#make("episode-end", payloadOf());
-    if (this.#log) {
-      const failedBefore = this.failure;
-      this.#append(this.#log, event);
-      await this.acknowledged();
-      if (this.failure !== failedBefore) event = { ...event, ...payloadOf() };
-    }
-    this.#deliver(event);
-    this.#stream.end();
   }
 
   #make<T extends EventType>(type: T, payload: EventPayloads[T]): AgentEvent {

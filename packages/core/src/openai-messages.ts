@@ -9,7 +9,7 @@ export function toOpenaiMessages(messages: readonly Message[]): ChatCompletionMe
       case "tool":
         return { role: "tool", tool_call_id: message.toolCallId, content: message.content };
       case "assistant":
-        if (!message.toolCalls) return { role: "assistant", content: message.content };
+        if (!message.toolCalls?.length) return { role: "assistant", content: message.content };
         return {
           role: "assistant",
           content: message.content === "" ? null : message.content,

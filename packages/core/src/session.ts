@@ -43,6 +43,7 @@ export interface OpenStep {
   readonly cost: StepCost;
 }
 
+/** Nothing used. */
 export const noCost: StepCost = { inputTokens: 0, outputTokens: 0, dollars: 0, durationMs: 0 };
 
 /** The sum of two costs. */
@@ -95,7 +96,7 @@ export async function rebuildSession(id: string, events: AsyncIterable<AgentEven
     if (episode?.start.episodeId === event.episodeId) applyToEpisode(session, episode, event);
   }
   const last = session.messages.at(-1);
-  if (!session.waiting && last?.role === "assistant" && last.toolCalls) session.messages.pop();
+  if (!session.waiting && last?.role === "assistant" && last.toolCalls?.length) session.messages.pop();
   session.observed = Math.min(session.observed, session.messages.length);
   return session;
 }
@@ -152,6 +153,9 @@ function applyToEpisode(session: Session, episode: Unfinished, event: AgentEvent
     }
     case "approval-request":
       episode.asked.push(event.call);
+      return;
+    case "tool-call":
+      session.waiting = undefined;
       return;
     case "next-state":
       if (event.nextState.kind === "tool") episode.nextState = event.nextState;

@@ -2,6 +2,7 @@ import { AgentError, messageOf } from "./errors.js";
 import type { ToolDefinition } from "./model.js";
 import type { Tool } from "./tool.js";
 
+/** A tool of whatever input and output. */
 // biome-ignore lint/suspicious/noExplicitAny: tools with unlike inputs have no other common type
 export type AnyTool = Tool<any, any>;
 
