@@ -51,6 +51,17 @@ export const HOMES: readonly { readonly pattern: RegExp; readonly home: RegExp; 
   },
 ];
 
+/**
+ * Packages that are loaded where a user has installed them, and are nobody's dependency: they need a graphics driver, or download
+ * libraries when they are installed and fail where that is refused.
+ */
+export const INSTALLED_BY_USERS: ReadonlySet<string> = new Set([
+  "webgpu",
+  "@tensorflow/tfjs-backend-webgpu",
+  "@tensorflow/tfjs-node",
+  "@tensorflow/tfjs-node-gpu",
+]);
+
 /** Files that may pass 400 lines, and why. */
 export const LONG_FILES: ReadonlyMap<string, string> = new Map([
   ["packages/core/src/agent-loop.ts", "the agent loop reads top to bottom in one piece"],

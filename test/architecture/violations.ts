@@ -1,7 +1,7 @@
 import { posix } from "node:path";
 import { importCycles } from "./import-cycles.js";
 import { importsOf } from "./imports-of.js";
-import { HOMES, IMPURE_FILES, isBuiltin, LAYERS, type Layer, LONG_FILES } from "./layers.js";
+import { HOMES, IMPURE_FILES, INSTALLED_BY_USERS, isBuiltin, LAYERS, type Layer, LONG_FILES } from "./layers.js";
 import type { SourceTree } from "./source-tree.js";
 
 const MAX_LINES = 400;
@@ -70,7 +70,7 @@ function importViolation(path: string, specifier: string, layer: Layer, tree: So
   if (name.startsWith("@afterstate/")) return ownImportViolation(path, specifier, name, layer, tree);
   const home = HOMES.find(({ pattern }) => pattern.test(specifier) || pattern.test(name));
   if (home !== undefined && !home.home.test(path)) return `${path}: imports "${specifier}"; ${home.sentence}`;
-  return dependenciesOf(path, layer, tree).has(name)
+  return INSTALLED_BY_USERS.has(name) || dependenciesOf(path, layer, tree).has(name)
     ? undefined
     : `${path}: imports "${specifier}", which its package.json does not list`;
 }
