@@ -33,7 +33,9 @@ if (process.argv[2] === undefined) {
   const results = Object.keys(CASES).map((name) => {
     const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), name], { encoding: "utf8" });
     const line = child.stdout?.split("\n").findLast((text) => text.startsWith("{"));
-    return line === undefined ? { case: name, skipped: child.stderr.match(/\w+: .*/)?.[0] ?? "no result" } : JSON.parse(line);
+    return line === undefined
+      ? { case: name, skipped: child.stderr.match(/\w+: .*/)?.[0] ?? "no result" }
+      : JSON.parse(line);
   });
   const shipped = results.find((result) => result.case === "wasm as shipped");
   for (const result of results) {

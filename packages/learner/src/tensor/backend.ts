@@ -115,6 +115,11 @@ interface GPU {
   requestAdapter(): Promise<{ readonly info?: { readonly description: string; readonly vendor: string } } | null>;
 }
 
+/** Tensors that are held on the backend of this thread; what does not come back to its old number leaks. */
+export function liveTensors(): number {
+  return tf.memory().numTensors;
+}
+
 async function selectBackend(name: string): Promise<void> {
   if (!(await tf.setBackend(name))) throw new Error(`TensorFlow.js could not start its ${name} backend`);
 }

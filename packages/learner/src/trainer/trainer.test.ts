@@ -1,6 +1,5 @@
-import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { openBackend } from "../tensor/backend.js";
+import { liveTensors, openBackend } from "../tensor/backend.js";
 import { responseLogProbs } from "../tensor/policy-loss.js";
 import { initialWeights, uploadWeights } from "../tensor/transformer.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
@@ -55,9 +54,9 @@ describe("an update", () => {
       options: { ...OPTIONS, epochs: 2, klCoefficient: 0.1 },
     };
     const first = await trainer.update(request);
-    const before = tf.memory().numTensors;
+    const before = liveTensors();
     const second = await trainer.update(request);
-    expect(tf.memory().numTensors).toBe(before);
+    expect(liveTensors()).toBe(before);
     for (const [name, { data }] of first.weights) expect(second.weights.get(name)!.data).toEqual(data);
     const resumed = { ...request, weights: first.weights, optimizer: first.optimizer };
     expect((await trainer.update(resumed)).optimizer.get("step")!.data[0]).toBe(4);
