@@ -3,7 +3,10 @@ import type { Comparison, Display, Estimate, Measurement, Summary } from "./prog
 /** Writes every progress object as one JSON line. `write` gets the line with its newline. */
 export function jsonDisplay(write: (line: string) => void): Display {
   return {
-    show: (progress) => write(`${JSON.stringify(progress.type === "summary" ? summaryLine(progress) : progress)}\n`),
+    show(progress) {
+      const line = progress.type === "summary" ? summaryLine(progress) : progress;
+      write(`${JSON.stringify(line, (_key, value) => (typeof value === "number" ? shortened(value) : value))}\n`);
+    },
     close: () => {},
   };
 }
@@ -19,7 +22,7 @@ export function summaryLine(summary: Summary): Readonly<Record<string, unknown>>
     control: summary.control === undefined ? null : comparison(summary.control),
     refused: summary.refused,
     samplesLost: summary.samplesLost,
-    seconds: round(summary.seconds),
+    seconds: summary.seconds,
   };
 }
 
@@ -46,5 +49,7 @@ function measurement({ success, preference, toolRate, policyVersion }: Measureme
   };
 }
 
+/** Six significant digits; whole numbers as they are. */
+const shortened = (value: number) => (Number.isInteger(value) ? value : Number(value.toPrecision(6)));
 const interval = ({ low, high }: Estimate) => [round(low), round(high)];
 const round = (value: number) => Math.round(value * 10_000) / 10_000;

@@ -107,7 +107,7 @@ it("ends the JSON lines with the summary that scripts read", () => {
   });
   expect(last.after).toMatchObject({ success: 0.91, successChange: [0.6, 0.7], preferenceChange: [0.83, 0.9] });
   expect(last.control.after).toMatchObject({ success: 0.26, successChange: [-0.03, 0.03] });
-  expect(last.seconds).toBe(123.4568);
+  expect(last.seconds).toBe(123.457);
 });
 
 it("says so in the JSON summary when no control ran", () => {

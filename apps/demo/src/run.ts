@@ -110,6 +110,7 @@ async function learnAndCompare(run: Run, arm: LearningArm, common: Omit<ArmOptio
   if (options.learner !== "off" && !options.control && !surroundings.signal.aborted) {
     const beside = await openArm({ ...common, arm: "control", control: true });
     try {
+      report({ type: "evaluation", arm: "control", session: 0, ...summarise(before) });
       const held = await learn(run, beside, "control", { sessions: learned.sessions, before: 0 });
       control = compare(
         before,

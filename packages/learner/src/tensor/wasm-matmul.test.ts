@@ -31,8 +31,8 @@ function product(
 }
 
 describe.each([
-  ["without BLAS", () => undefined],
-  ["on the machine's BLAS, where it has one", () => loadBlas(1)],
+  ["without BLAS", (): ReturnType<typeof loadBlas> => undefined],
+  ["on the machine's BLAS, where it has one", (): ReturnType<typeof loadBlas> => loadBlas(1)],
 ] as const)("matMul of the wasm backend %s", (_name, blas) => {
   beforeAll(() => replaceWasmMatMul(blas()));
 
