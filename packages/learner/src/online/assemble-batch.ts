@@ -104,14 +104,14 @@ export function withHint(messages: readonly Message[], hint: string): readonly M
  * credited by V) and as unknown at its end; an episode without any evidence is unknown throughout.
  */
 function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (number | undefined)[][] {
-  const judged = episodes.flatMap(({ steps }) => steps.filter(({ reward }) => reward !== undefined));
-  const votes = judged.map(({ reward, evidence }) => ({ reward, evidence }));
+  const judged = episodes.flatMap(({ steps }) => steps.filter(({ evidence }) => evidence));
+  const votes = judged.map(({ reward }) => reward);
+  // Only among steps that were judged: a vote on a step that had none would tell long episodes from short ones.
   if (options.shuffledVotes) shuffle(votes, options.seed);
-  const given = new Map(judged.map((step, index) => [step, votes[index]!]));
+  const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
-    const known = steps.map((step) => given.get(step));
-    if (!known.some((vote) => vote?.evidence)) return steps.map(() => undefined);
-    return known.map((vote, k) => (vote?.evidence ? vote.reward : k < steps.length - 1 ? 0 : undefined));
+    if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
+    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
   });
 }
 
