@@ -17,17 +17,6 @@ const learner = learning.onlineLearner({
   hintReader: learning.ruleHintReader(),
   mode: "live",
   signals: "hybrid",
-  update: {
-    learningRate: 3e-4,
-    epochs: 2,
-    clipLow: 0.2,
-    clipHigh: 0.2,
-    klCoefficient: 0.02,
-    distillationWeight: 1,
-    distillationClip: 2,
-    gradientClip: 1,
-    lossDenominator: 400,
-  },
 });
 const agent = await createAgent({
   model: policy.model(),

@@ -29,6 +29,7 @@ const samples = [
 ];
 const options = {
   learningRate: 1e-3,
+  stepSize: "fixed",
   epochs: 2,
   clipLow: 0.2,
   clipHigh: 0.2,

@@ -10,7 +10,6 @@ import {
   type PolicyTrainer,
   ruleHintReader,
   ruleJudge,
-  type UpdateOptions,
 } from "@afterstate/learner";
 import type { Question, Style } from "@afterstate/learner/homework";
 import { createHomeworkAgent } from "./homework-agent.js";
@@ -43,17 +42,7 @@ export interface ArmOptions {
   readonly report: (progress: Progress) => void;
 }
 
-/** How the embedded policy learns from reactions. */
-const UPDATE: Omit<UpdateOptions, "distillationWeight"> = {
-  learningRate: 3e-4,
-  epochs: 2,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0.1,
-  distillationClip: 2,
-  gradientClip: 1,
-  lossDenominator: 400,
-};
+/** Episodes of an update. */
 const BATCH_EPISODES = 24;
 
 /** Opens an arm. What its folder holds is gone on from. */
@@ -76,7 +65,6 @@ export async function openArm(options: ArmOptions): Promise<LearningArm> {
           seed,
           batchEpisodes: BATCH_EPISODES,
           credit: { decay: 0.97 },
-          update: { ...UPDATE, distillationWeight: mode === "reward" ? 0 : 6 },
           gate: { evaluate: (version) => gateScores(options, policy, version) },
           ...(control && { control: "shuffled-votes" as const }),
           ...(store !== undefined && { store }),

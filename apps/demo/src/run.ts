@@ -29,7 +29,7 @@ export interface RunningDemo {
 
 const HELD_OUT_QUESTIONS = 400;
 const CURVE_QUESTIONS = 120;
-const GATE_QUESTIONS = 48;
+const GATE_QUESTIONS = 96;
 const WAVE = 16;
 /** The curve gets a point every so many sessions. */
 const CURVE_SESSIONS = 5 * WAVE;

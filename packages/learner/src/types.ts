@@ -75,12 +75,17 @@ export interface TrainingSample {
 /** Numbers of one update. Names are those of the papers. */
 export interface UpdateOptions {
   readonly learningRate: number;
+  /**
+   * `fixed` takes `learningRate` as it is. `noise-scale` shrinks it to what the batch is worth: the share of the gradient's power
+   * on which two halves of the batch agree (arXiv:1812.06162, Eq. 2.7), so that noise alone moves nothing.
+   */
+  readonly stepSize: "fixed" | "noise-scale";
   readonly epochs: number;
   readonly clipLow: number;
   readonly clipHigh: number;
   /** Weight of KL(π_θ ‖ π_reference). */
   readonly klCoefficient: number;
-  /** Weight of Δ_t = log π_teacher − log π_old in the advantage of hinted steps; 0 switches hindsight off. */
+  /** Weight of hindsight distillation: of Σ_v π(v) Δ_t(v), Δ_t = log π_teacher − log π, at the tokens of hinted steps. 0 switches it off. */
   readonly distillationWeight: number;
   /** |Δ_t| is clipped to it. */
   readonly distillationClip: number;

@@ -129,9 +129,11 @@ function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): r
   return options.encodePrompt(hinted, options.tools);
 }
 
+/** Tokens taken greedily (temperature 0) were not drawn from any distribution that could be made likelier. */
 function isWellFormed({ tokens }: JudgedStep): boolean {
-  const { ids, logProbs, mask } = tokens!;
+  const { ids, logProbs, mask, temperature } = tokens!;
   return (
+    temperature > 0 &&
     ids.length > 0 && ids.length === logProbs.length && ids.length === mask.length && logProbs.every(Number.isFinite)
   );
 }

@@ -23,7 +23,8 @@ export interface OnlineLearnerOptions {
   /** off: nothing at all. shadow: trains and gates candidates of the serving version, and serves none. live: serves those that pass. */
   readonly mode: "off" | "shadow" | "live";
   readonly signals: LearningSignals;
-  readonly update: UpdateOptions;
+  /** Default: {@link DEFAULT_UPDATE}. */
+  readonly update?: Partial<UpdateOptions>;
   /** Episodes with something to learn that make an update. Default 16. */
   readonly batchEpisodes?: number;
   readonly credit?: Partial<CreditOptions>;
@@ -42,6 +43,20 @@ export interface OnlineLearnerOptions {
   readonly seed?: number;
   readonly clock?: Clock;
 }
+
+/** What the embedded policy learns well with; a larger policy wants a smaller `learningRate`. */
+export const DEFAULT_UPDATE: UpdateOptions = {
+  learningRate: 1e-3,
+  stepSize: "noise-scale",
+  epochs: 2,
+  clipLow: 0.2,
+  clipHigh: 0.2,
+  klCoefficient: 0.02,
+  distillationWeight: 1,
+  distillationClip: 5,
+  gradientClip: 1,
+  lossDenominator: 400,
+};
 
 /** Where a learner stands. */
 export interface LearnerReport extends LearnerCounts {

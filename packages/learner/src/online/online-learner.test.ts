@@ -15,6 +15,7 @@ import { onlineLearner } from "./online-learner.js";
 
 const update: UpdateOptions = {
   learningRate: 3e-4,
+  stepSize: "fixed",
   epochs: 2,
   clipLow: 0.2,
   clipHigh: 0.2,
@@ -102,7 +103,7 @@ describe("the online learner", () => {
       { type: "policy-promotion", version: "v1", parent: "base", gate: { accepted: 1 } },
     ]);
     expect(policy.operations).toEqual(["load v1", "serve v1"]);
-    expect(trainer.requests[0]!.options).toBe(update);
+    expect(trainer.requests[0]!.options).toEqual(update);
     // λ = .95 and V = 0: the answer of a/0 gets 1, its tool call .95; nothing at the masked token
     expect(trainer.requests[0]!.samples.map(({ advantages }) => advantages)).toEqual([
       [0.95, 0.95, 0],
@@ -227,6 +228,16 @@ describe("the online learner", () => {
     expect(policy.operations).toEqual(["load v1", "unload v1", "load v2", "unload v2"]);
     expect(policyEvents(await eventsOf(log))).toEqual(["policy-update", "policy-update"]);
     expect(learner.report()).toMatchObject({ version: "base", updates: 2, rejections: 2, promotions: 0, pending: 0 });
+  });
+
+  it("refuses losses that add up, though each of them is within the noise", async () => {
+    // Version n fails n of 100 questions. Four in a row are significant against the best (e⁻⁴ < .025), one against the last is not.
+    const lost = (version: string) => (version === "base" ? 0 : Number(version.slice(1)));
+    const evaluate = async (version: string) => Array.from({ length: 100 }, (_, i) => (i < lost(version) ? 0 : 1));
+    const { learner, agent } = await startLearner({ gate: { evaluate }, batchEpisodes: 1, seed: 3 });
+    for (let i = 0; i < 6; i++) await ask(agent, `${i % 2 === 0 ? "No." : "Great."} What is ${i}+1?`);
+    await learner.settled();
+    expect(learner.report()).toMatchObject({ version: "v3", promotions: 3, rejections: 2 });
   });
 
   it("trains and gates in the shadow, from the serving version each time, and serves nothing", async () => {

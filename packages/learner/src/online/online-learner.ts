@@ -12,7 +12,12 @@ import { assembleBatch, type Batch } from "./assemble-batch.js";
 import { type Backlog, openBacklog } from "./backlog.js";
 import { type EpisodeFold, foldEpisodes } from "./episode-fold.js";
 import { type JudgedEpisode, judgeEpisode } from "./judged-episode.js";
-import type { LearnerReport, OnlineLearner, OnlineLearnerOptions } from "./learner-options.js";
+import {
+  DEFAULT_UPDATE,
+  type LearnerReport,
+  type OnlineLearner,
+  type OnlineLearnerOptions,
+} from "./learner-options.js";
 import { errorPayload, Ledger, type LedgerEntry } from "./ledger.js";
 import { rewardFell } from "./reward-watch.js";
 import { type ServedVersions, servedVersions } from "./served-versions.js";
@@ -69,6 +74,8 @@ class RunningLearner {
   readonly #backlog: Backlog;
   readonly #fold: EpisodeFold;
   readonly #heldOutScores = new Map<string, readonly number[]>();
+  /** Held-out scores of the best version that served since the start. */
+  #best: readonly number[] | undefined;
   /** Ids of events that were on the bus and have not been read from the log. */
   readonly #awaited = new Set<string>();
   #cursor = 0;
@@ -212,7 +219,8 @@ class RunningLearner {
 
   /** One update: from a batch of episodes to a committed decision on a candidate. */
   async #learn(episodes: readonly JudgedEpisode[]): Promise<void> {
-    const { policy, trainer, update, mode, store } = this.#options;
+    const { policy, trainer, mode, store } = this.#options;
+    const options = { ...DEFAULT_UPDATE, ...this.#options.update };
     const batch = this.#assemble(episodes);
     const { dropped, samples } = batch;
     if (samples.length === 0) return this.#commit(episodes, batch, { gained: { dropped }, events: [] });
@@ -222,7 +230,7 @@ class RunningLearner {
     const { optimizer, reference } = this.#versions;
     try {
       const weights = policy.weights(parent);
-      const request = { weights, ...(optimizer && { optimizer }), reference, samples, options: update };
+      const request = { weights, ...(optimizer && { optimizer }), reference, samples, options };
       const result = await trainer.update(request);
       this.#versions.load(candidate, result.weights);
       const { accepted, numbers } = await this.#gate(candidate, parent, result.metrics);
@@ -305,8 +313,12 @@ class RunningLearner {
       this.#heldOutScores.set(version, scores);
       return scores;
     };
+    // Against the best so far and not only the last: small losses, each within the noise, must not add up.
+    const now = await scoresOf(serving);
+    const held = this.#best !== undefined && sum(this.#best) > sum(now) ? this.#best : now;
+    this.#best = held;
     return judgeCandidate({
-      serving: await scoresOf(serving),
+      best: held,
       candidate: await scoresOf(candidate),
       metrics,
       limits: { maxKl: 5, minEntropy: 0, confidence: 0.95, ...limits },
@@ -388,6 +400,10 @@ class RunningLearner {
     await this.#emit(event).catch(() => {});
     return undefined;
   }
+}
+
+function sum(scores: readonly number[]): number {
+  return scores.reduce((total, score) => total + score, 0);
 }
 
 /** A disk that is full or away: the batch is kept and tried again. */

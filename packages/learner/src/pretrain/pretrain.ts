@@ -15,7 +15,7 @@ import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "./build-tokenizer
  * It reads conversations of the homework domain, whose questions come from GSM8K's training set alone.
  */
 
-const [seed = 1, steps = 7000] = process.argv.slice(2).map(Number);
+const [seed = 1, steps = 6500] = process.argv.slice(2).map(Number);
 const folder = process.argv[4] ?? EMBEDDED_POLICY;
 const BATCH = 32;
 /** Policy tokens of a typical conversation, so that the loss is a mean a token. */

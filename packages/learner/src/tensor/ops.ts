@@ -160,3 +160,26 @@ export function targetLogProbs(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Te
     return { value: tf.sum(tf.mul(logProbs, oneHot(targets, classes)), -1), saved: [logProbs, targets], gradient };
   });
 }
+
+/**
+ * The expected cost of each row's next token, over the whole vocabulary.
+ *
+ *   C_i = Σ_v π_i(v) c_i(v)        dz_i = dC_i · π_i ⊙ (c_i − C_i)
+ *
+ * The cost is a constant to the gradient, though it may depend on π: with c = log π − log q this is KL(π ‖ q), gradient included.
+ *
+ * @param logits [rows, vocab]
+ * @param cost of every token, given log π. [rows, vocab]
+ * @returns [rows]
+ */
+export function expectedCost(logits: tf.Tensor2D, cost: (logProbs: tf.Tensor2D) => tf.Tensor2D): tf.Tensor1D {
+  return withGradient([logits], ([logits]) => {
+    const logProbs = tf.logSoftmax(logits!, -1) as tf.Tensor2D;
+    const costs = cost(logProbs);
+    const probabilities = tf.exp(logProbs);
+    const expected = tf.sum(tf.mul(probabilities, costs), -1, true);
+    const slope = tf.mul(probabilities, tf.sub(costs, expected));
+    const gradient = (dy: tf.Tensor, saved: readonly tf.Tensor[]) => [tf.mul(tf.expandDims(dy, -1), saved[0]!)];
+    return { value: tf.squeeze(expected, [1]), saved: [slope], gradient };
+  });
+}

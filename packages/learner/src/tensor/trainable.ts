@@ -11,11 +11,23 @@ export interface AdamOptions {
   readonly weightDecay: number;
 }
 
+/**
+ * Unbiased estimates from the gradients g₁, g₂ of the two halves of a batch, whose sum is its gradient (arXiv:1812.06162, App. A.1).
+ */
+export interface GradientAgreement {
+  /** |G|² of the true gradient: 4 g₁·g₂. Below 0 by chance. */
+  readonly signal: number;
+  /** |G|² plus the noise of the batch: |g₁ + g₂|². */
+  readonly power: number;
+}
+
 /** Weights under training with the moments of AdamW. Owns its tensors. */
 export interface Trainable {
   readonly parameters: Parameters;
-  /** Adds the gradient of `loss` to the accumulated one. @returns the loss. */
-  accumulate(loss: (parameters: Parameters) => tf.Scalar): Promise<number>;
+  /** Adds the gradient of `loss` to the accumulated one, as part of one half of the batch. @returns the loss. */
+  accumulate(loss: (parameters: Parameters) => tf.Scalar, half?: 0 | 1): Promise<number>;
+  /** How far the halves agree on the accumulated gradient; undefined while one of them has none. */
+  agreement(): Promise<GradientAgreement | undefined>;
   /**
    * One step on the accumulated gradient, clipped to the global norm, and starts over.
    * @returns the norm before clipping.
@@ -43,7 +55,8 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
   let parameters = uploadWeights(initial);
   let [mean, variance] = [moment("exp_avg"), moment("exp_avg_sq")];
   let time = optimizer?.get("step")?.data[0] ?? 0;
-  let gradient: tf.Tensor1D | undefined;
+  /** Of each half of the batch. */
+  const halves: [tf.Tensor1D | undefined, tf.Tensor1D | undefined] = [undefined, undefined];
 
   function moment(kind: string): tf.Tensor1D {
     return tf.tidy(() => {
@@ -54,6 +67,11 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
 
   const flatten = (tensors: readonly tf.Tensor[]) =>
     tf.concat(tensors.map((tensor) => tf.reshape(tensor, [-1]))) as tf.Tensor1D;
+
+  function dropGradient(): void {
+    for (const half of halves) half?.dispose();
+    halves.fill(undefined);
+  }
 
   async function download(flat: tf.Tensor1D, suffix: string): Promise<Map<string, WeightArray>> {
     const data = (await flat.data()) as Float32Array;
@@ -71,16 +89,16 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
       return parameters;
     },
 
-    async accumulate(loss) {
+    async accumulate(loss, half = 0) {
       const value = tf.tidy(() => {
         const evaluate = (...tensors: tf.Tensor[]) => loss(new Map(names.map((name, i) => [name, tensors[i]!])));
         const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([
           ...parameters.values(),
         ]);
         const flat = flatten(grads);
-        const sum = tf.keep(gradient === undefined ? flat : (tf.add(gradient, flat) as tf.Tensor1D));
-        gradient?.dispose();
-        gradient = sum;
+        const before = halves[half];
+        halves[half] = tf.keep(before === undefined ? flat : (tf.add(before, flat) as tf.Tensor1D));
+        before?.dispose();
         return value;
       });
       const number = (await value.data())[0]!;
@@ -88,14 +106,27 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
       return number;
     },
 
+    async agreement() {
+      const [first, second] = halves;
+      if (first === undefined || second === undefined) return undefined;
+      const products = tf.tidy(() =>
+        tf.stack([tf.sum(tf.mul(first, second)), tf.sum(tf.square(tf.add(first, second)))]),
+      );
+      const [dot, power] = await products.data();
+      products.dispose();
+      return { signal: 4 * dot!, power: power! };
+    },
+
     async step(learningRate, gradientClip) {
-      if (gradient === undefined) throw new AgentError("learner/no-gradient", "step() was called before accumulate()");
-      const normTensor = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient!))));
+      const given = halves.filter((half) => half !== undefined);
+      if (given.length === 0) throw new AgentError("learner/no-gradient", "step() was called before accumulate()");
+      const gradient = tf.tidy(() => tf.addN(given) as tf.Tensor1D);
+      dropGradient();
+      const normTensor = tf.tidy(() => tf.sqrt(tf.sum(tf.square(gradient))));
       const norm = (await normTensor.data())[0]!;
       normTensor.dispose();
       if (!Number.isFinite(norm)) {
         gradient.dispose();
-        gradient = undefined;
         throw new AgentError(
           "learner/non-finite-loss",
           `the gradient's norm is ${norm}; the update is dropped and the weights are as before`,
@@ -104,7 +135,7 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
       time += 1;
       const { beta1, beta2, epsilon, weightDecay } = options;
       const next = tf.tidy(() => {
-        const g = tf.mul(gradient!, norm > gradientClip ? gradientClip / norm : 1);
+        const g = tf.mul(gradient, norm > gradientClip ? gradientClip / norm : 1);
         const m = tf.add(tf.mul(mean, beta1), tf.mul(g, 1 - beta1)) as tf.Tensor1D;
         const v = tf.add(tf.mul(variance, beta2), tf.mul(tf.square(g), 1 - beta2)) as tf.Tensor1D;
         const denominator = tf.add(tf.sqrt(tf.div(v, 1 - beta2 ** time)), epsilon);
@@ -116,7 +147,6 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
       });
       disposeParameters(parameters);
       for (const tensor of [mean, variance, gradient]) tensor.dispose();
-      gradient = undefined;
       [mean, variance] = [next.m, next.v];
       parameters = new Map(names.map((name, i) => [name, next.parts[i]!]));
       return norm;
@@ -137,7 +167,7 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
     dispose() {
       disposeParameters(parameters);
       for (const tensor of [mean, variance]) tensor.dispose();
-      gradient?.dispose();
+      dropGradient();
     },
   };
 }

@@ -1,14 +1,21 @@
 import { AgentError } from "@afterstate/core";
 import { openBackend } from "../tensor/backend.js";
-import { type PolicyLossRow, policyLoss, responseLogProbs, responseStatistics } from "../tensor/policy-loss.js";
-import { createTrainable } from "../tensor/trainable.js";
+import { batchStatistics, type PolicyBatch, policyLoss, preparePolicyBatch } from "../tensor/policy-loss.js";
+import { createTrainable, type GradientAgreement } from "../tensor/trainable.js";
 import {
   disposeParameters,
   type Parameters as ModelParameters,
   type TransformerConfig,
   uploadWeights,
 } from "../tensor/transformer.js";
-import type { PolicyTrainer, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import type {
+  PolicyTrainer,
+  PolicyWeights,
+  TrainingSample,
+  UpdateRequest,
+  UpdateResult,
+  WeightArray,
+} from "../types.js";
 
 /** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
@@ -26,27 +33,26 @@ export async function createTrainer(config: TransformerConfig): Promise<PolicyTr
 }
 
 /**
- * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples.
- *
- *   Â_t = Â_t(credit) + w · clip(log π_teacher(a_t | s + hint) − log π_old(a_t | s), ±c)     for hinted steps
- *
- * The teacher is the policy itself, seeing the hint (token-level hindsight distillation).
+ * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples with {@link policyLoss}.
  */
 async function update(config: TransformerConfig, request: UpdateRequest): Promise<UpdateResult> {
   const { options } = request;
-  const length = ({ tokens }: TrainingSample) => tokens.promptIds.length + tokens.ids.length;
-  const samples = [...request.samples].sort((a, b) => length(a) - length(b)); // little padding in each batch
   const started = performance.now();
   const trainable = createTrainable(request.weights, ADAM, request.optimizer);
   const reference = uploadWeights(request.reference);
+  const batches: HalfBatch[] = [];
   try {
-    const rows = await prepareRows(config, { ...request, samples }, trainable.parameters, reference);
+    for (const { half, rows } of inBatches(request.samples)) {
+      const teach = options.distillationWeight > 0;
+      batches.push({ half, batch: await preparePolicyBatch(trainable.parameters, reference, config, rows, { teach }) });
+    }
+    const share = new SignalShare(request.optimizer);
     let [loss, gradientNorm, steps] = [0, 0, 0];
     for (let epoch = 0; epoch < options.epochs; epoch++) {
       let epochLoss = 0;
-      for (const batch of inBatches(rows)) {
+      for (const { half, batch } of batches) {
         const denominator = options.lossDenominator;
-        epochLoss += await trainable.accumulate(policyLoss(config, batch, { ...options, denominator }));
+        epochLoss += await trainable.accumulate(policyLoss(config, batch, { ...options, denominator }), half);
       }
       if (!Number.isFinite(epochLoss)) {
         throw new AgentError(
@@ -54,113 +60,127 @@ async function update(config: TransformerConfig, request: UpdateRequest): Promis
           `the loss of epoch ${epoch + 1} is ${epochLoss}; the update is dropped and the policy stays as it is`,
         );
       }
-      gradientNorm += await trainable.step(options.learningRate, options.gradientClip);
+      // Later epochs see the same samples: only the first tells how far the halves agree.
+      if (epoch === 0) share.add(await trainable.agreement());
+      const learningRate = options.learningRate * (options.stepSize === "noise-scale" ? share.value : 1);
+      gradientNorm += await trainable.step(learningRate, options.gradientClip);
       loss += epochLoss;
       steps += 1;
     }
-    const drift = await driftOf(config, rows, trainable.parameters, reference, options);
+    const drift = await driftOf(config, batches, trainable.parameters, options);
     return {
       weights: await trainable.weights(),
-      optimizer: await trainable.optimizer(),
+      optimizer: new Map([...(await trainable.optimizer()), [SIGNAL_SHARE, share.state]]),
       metrics: {
         loss: loss / Math.max(1, steps),
         gradientNorm: gradientNorm / Math.max(1, steps),
+        signalShare: share.value,
         ...drift,
-        teacherDelta: teacherDelta(samples, rows),
+        teacherDelta: teacherDelta(batches),
         seconds: (performance.now() - started) / 1000,
       },
     };
   } finally {
     trainable.dispose();
     disposeParameters(reference);
+    for (const { batch } of batches) batch.dispose();
   }
 }
 
-type PreparedRow = PolicyLossRow & { readonly meanTeacherDelta: number };
-
-async function prepareRows(
-  config: TransformerConfig,
-  { samples, options }: UpdateRequest,
-  parameters: ModelParameters,
-  reference: ModelParameters,
-): Promise<readonly PreparedRow[]> {
-  const teach = options.distillationWeight > 0;
-  const old = await logProbsOf(config, parameters, samples);
-  const referenceLogProbs = await logProbsOf(config, reference, samples);
-  const taught = teach ? samples.filter(({ teacherPromptIds }) => teacherPromptIds !== undefined) : [];
-  const teacher = new Map<TrainingSample, readonly number[]>();
-  const teacherLogProbs = await logProbsOf(config, parameters, taught, ({ teacherPromptIds }) => teacherPromptIds!);
-  taught.forEach((sample, index) => teacher.set(sample, teacherLogProbs[index]!));
-  return samples.map((sample, index) => {
-    const { tokens } = sample;
-    const teacherOf = teacher.get(sample);
-    const deltas = tokens.ids.map((_, t) =>
-      teacherOf === undefined ? 0 : clamp(teacherOf[t]! - old[index]![t]!, options.distillationClip),
-    );
-    return {
-      promptIds: tokens.promptIds,
-      ids: tokens.ids,
-      mask: tokens.mask,
-      temperature: tokens.temperature,
-      advantages: sample.advantages.map((advantage, t) => advantage + options.distillationWeight * deltas[t]!),
-      oldLogProbs: old[index]!,
-      referenceLogProbs: referenceLogProbs[index]!,
-      meanTeacherDelta: deltas.reduce((sum, delta) => sum + delta, 0) / Math.max(1, deltas.length),
-    };
-  });
+interface HalfBatch {
+  readonly half: 0 | 1;
+  readonly batch: PolicyBatch;
 }
 
-async function logProbsOf(
-  config: TransformerConfig,
-  parameters: ModelParameters,
-  samples: readonly TrainingSample[],
-  promptOf: (sample: TrainingSample) => readonly number[] = ({ tokens }) => tokens.promptIds,
-): Promise<readonly (readonly number[])[]> {
-  const result: (readonly number[])[] = [];
-  for (const batch of inBatches(samples)) {
-    const rows = batch.map((sample) => ({ ...sample.tokens, promptIds: promptOf(sample) }));
-    result.push(...(await responseLogProbs(parameters, config, rows)));
+/** How much of the last updates the share is a mean of: 1 / (1 − decay). */
+const SHARE_DECAY = 0.8;
+
+/**
+ * The share of a gradient's power that is signal, as the mean of the last updates: one batch alone tells little.
+ *
+ *   share = signal / power ≈ |G|² / (|G|² + tr Σ / B) = 1 / (1 + B_noise / B)     (arXiv:1812.06162, Eq. 2.7)
+ */
+class SignalShare {
+  #sum: number;
+  #weight: number;
+
+  constructor(optimizer: PolicyWeights | undefined) {
+    [this.#sum, this.#weight] = [...(optimizer?.get(SIGNAL_SHARE)?.data ?? [0, 0])] as [number, number];
   }
-  return result;
+
+  add(agreement: GradientAgreement | undefined): void {
+    if (agreement === undefined || agreement.power === 0) return;
+    // Two halves that cancel out would count without bound.
+    this.#sum = SHARE_DECAY * this.#sum + Math.max(-1, agreement.signal / agreement.power);
+    this.#weight = SHARE_DECAY * this.#weight + 1;
+  }
+
+  /** 0–1; 1 while nothing was measured. */
+  get value(): number {
+    return this.#weight === 0 ? 1 : Math.min(1, Math.max(0, this.#sum / this.#weight));
+  }
+
+  get state(): WeightArray {
+    return { shape: [2], data: Float32Array.of(this.#sum, this.#weight) };
+  }
 }
+
+/** Where the optimizer's state keeps a {@link SignalShare}: sum and weight. */
+const SIGNAL_SHARE = "signal_share";
 
 /** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
 async function driftOf(
   config: TransformerConfig,
-  rows: readonly PreparedRow[],
+  batches: readonly HalfBatch[],
   parameters: ModelParameters,
-  reference: ModelParameters,
   { clipLow, clipHigh }: UpdateRequest["options"],
 ): Promise<Record<string, number>> {
   let [tokens, kl, entropy, clipped, ratioMax] = [0, 0, 0, 0, 0];
-  for (const batch of inBatches(rows)) {
-    const logProbs = await responseLogProbs(parameters, config, batch);
-    const statistics = await responseStatistics(parameters, reference, config, batch);
-    batch.forEach((row, index) => {
-      row.mask.forEach((mask, t) => {
-        if (mask !== 1) return;
-        const ratio = Math.exp(logProbs[index]![t]! - row.oldLogProbs[t]!);
-        tokens += 1;
-        kl += statistics.kl[index]![t]!;
-        entropy += statistics.entropy[index]![t]!;
-        clipped += ratio < 1 - clipLow || ratio > 1 + clipHigh ? 1 : 0;
-        ratioMax = Math.max(ratioMax, ratio);
-      });
+  for (const { batch } of batches) {
+    const now = await batchStatistics(parameters, config, batch);
+    batch.counted.forEach((counts, at) => {
+      if (counts === 0) return;
+      const ratio = Math.exp(now.logProbs[at]! - batch.oldLogProbs[at]!);
+      tokens += 1;
+      kl += now.kl[at]!;
+      entropy += now.entropy[at]!;
+      clipped += ratio < 1 - clipLow || ratio > 1 + clipHigh ? 1 : 0;
+      ratioMax = Math.max(ratioMax, ratio);
     });
   }
   const mean = (sum: number) => sum / Math.max(1, tokens);
   return { tokens, kl: mean(kl), entropy: mean(entropy), clipFraction: mean(clipped), importanceRatioMax: ratioMax };
 }
 
-function teacherDelta(samples: readonly TrainingSample[], rows: readonly PreparedRow[]): number {
-  const taught = rows.filter((_, index) => samples[index]!.teacherPromptIds !== undefined);
-  return taught.reduce((sum, row) => sum + row.meanTeacherDelta, 0) / Math.max(1, taught.length);
+/** Mean of log π_teacher − log π_old over the sampled tokens of hinted steps. */
+function teacherDelta(batches: readonly HalfBatch[]): number {
+  let [sum, tokens] = [0, 0];
+  for (const { batch } of batches) {
+    batch.taught.forEach((taught, at) => {
+      if (taught === 0) return;
+      sum += batch.teacherDeltas[at]!;
+      tokens += 1;
+    });
+  }
+  return sum / Math.max(1, tokens);
 }
 
-function inBatches<T>(items: readonly T[]): readonly (readonly T[])[] {
-  return Array.from({ length: Math.ceil(items.length / MICRO_BATCH) }, (_, i) =>
-    items.slice(i * MICRO_BATCH, (i + 1) * MICRO_BATCH),
-  );
+/**
+ * Micro-batches of similar length, for little padding, of one half of the samples each. The halves share no episode: steps of
+ * one episode share their fate.
+ */
+function inBatches(samples: readonly TrainingSample[]) {
+  const episodes = [...new Set(samples.map(({ of }) => of.episodeId))].sort();
+  const halfOf = new Map(episodes.map((episodeId, index) => [episodeId, (index % 2) as 0 | 1]));
+  const length = ({ tokens }: TrainingSample) => tokens.promptIds.length + tokens.ids.length;
+  return ([0, 1] as const).flatMap((half) => {
+    const rows = samples
+      .filter(({ of }) => halfOf.get(of.episodeId) === half)
+      .sort((a, b) => length(a) - length(b))
+      .map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
+    return Array.from({ length: Math.ceil(rows.length / MICRO_BATCH) }, (_, i) => ({
+      half,
+      rows: rows.slice(i * MICRO_BATCH, (i + 1) * MICRO_BATCH),
+    }));
+  });
 }
-
-const clamp = (value: number, limit: number) => Math.max(-limit, Math.min(limit, value));

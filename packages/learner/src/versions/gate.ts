@@ -17,38 +17,38 @@ export interface GateVerdict {
   readonly accepted: boolean;
   /** A sentence. */
   readonly reason: string;
-  /** accepted (0 or 1), episodes, candidate, serving, difference, low, high. */
+  /** accepted (0 or 1), episodes, candidate, best, difference, low, high. */
   readonly numbers: Readonly<Record<string, number>>;
 }
 
 /**
- * Lets a candidate serve unless it is significantly worse than the serving version on the same held-out episodes.
+ * Lets a candidate serve unless it is significantly worse than what it is compared with on the same held-out episodes.
  *
- *   d_i = score_i(candidate) − score_i(serving);  reject when the upper end of the percentile bootstrap interval of
+ *   d_i = score_i(candidate) − score_i(best);  reject when the upper end of the percentile bootstrap interval of
  *   mean(d) is below 0                               Efron and Tibshirani 1993, ch. 13; paired by episode
  *
  * Rejects as well what is not finite, strayed too far from the reference, or lost its entropy.
  *
  * @param candidate Scores 0–1 of the held-out episodes, [episodes]; empty when nothing is held out.
- * @param serving The same episodes on the serving version. [episodes]
+ * @param best The same episodes on the version to compare with: the best that served. [episodes]
  */
 export function judgeCandidate(request: {
   readonly candidate: readonly number[];
-  readonly serving: readonly number[];
+  readonly best: readonly number[];
   readonly metrics: Readonly<Record<string, number>>;
   readonly limits: GateLimits;
   readonly seed: number;
 }): GateVerdict {
-  const { candidate, serving, metrics, limits, seed } = request;
-  if (candidate.length !== serving.length)
+  const { candidate, best, metrics, limits, seed } = request;
+  if (candidate.length !== best.length)
     throw new AgentError(
       "gate/unpaired",
-      `the gate compares episode by episode, and got ${candidate.length} scores of the candidate and ${serving.length} of the serving version`,
+      `the gate compares episode by episode, and got ${candidate.length} scores of the candidate and ${best.length} of the version to compare it with`,
     );
-  const differences = candidate.map((score, i) => score - serving[i]!);
+  const differences = candidate.map((score, i) => score - best[i]!);
   const [low, high] = bootstrapInterval(differences, limits.confidence, seed);
   const difference = mean(differences);
-  const paired = { candidate: mean(candidate), serving: mean(serving), difference, low, high };
+  const paired = { candidate: mean(candidate), best: mean(best), difference, low, high };
   const verdict = (accepted: boolean, reason: string): GateVerdict => ({
     accepted,
     reason,
@@ -56,7 +56,7 @@ export function judgeCandidate(request: {
   });
   const broken = Object.entries(metrics).find(([, value]) => !Number.isFinite(value));
   if (broken) return verdict(false, `the update's ${broken[0]} is ${broken[1]}`);
-  if (!candidate.every(Number.isFinite) || !serving.every(Number.isFinite))
+  if (!candidate.every(Number.isFinite) || !best.every(Number.isFinite))
     return verdict(false, "a held-out score is not a finite number");
   if (metrics.kl !== undefined && metrics.kl > limits.maxKl)
     return verdict(false, `its KL to the reference is ${metrics.kl}, over the limit of ${limits.maxKl}`);

@@ -143,8 +143,8 @@ describe("the version store", () => {
 
 describe("the gate", () => {
   const limits = { maxKl: 0.5, minEntropy: 0.01, confidence: 0.95 };
-  const judge = (candidate: number[], serving: number[], metrics = {}) =>
-    judgeCandidate({ candidate, serving, metrics: { kl: 0.1, entropy: 0.2, ...metrics }, limits, seed: 1 });
+  const judge = (candidate: number[], best: number[], metrics = {}) =>
+    judgeCandidate({ candidate, best, metrics: { kl: 0.1, entropy: 0.2, ...metrics }, limits, seed: 1 });
   const even = Array.from({ length: 40 }, (_, i) => i % 2);
 
   it("accepts the same, the better, and the slightly worse", () => {

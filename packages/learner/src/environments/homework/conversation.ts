@@ -8,6 +8,7 @@ import {
   INTRODUCTIONS,
   NAME_QUESTIONS,
   NAME_REQUESTS,
+  OTHER_MEMORIES,
   QUESTIONS,
   REJECTIONS,
   SMALL_TALK,
@@ -43,10 +44,17 @@ export interface QuestionSource {
 /** The memory of the user's name, word for word as the memory bank writes it. */
 export const nameMemory = (name: string): string => `The user's name is ${name}.`;
 
+/** The name, and now and then something else that is known of the user. */
+function drawMemories(name: string, random: Random): string {
+  const others = random.next() < 0.08 ? [fill(random.pick(OTHER_MEMORIES), drawTrainingName(random))] : [];
+  return [nameMemory(name), ...others].join("\n");
+}
+
 /** One conversation for pre-training: messages as the agent loop would lay them out. */
 export function drawConversation(source: QuestionSource, habits: Habits, random: Random): readonly Message[] {
-  const name = drawTrainingName(random);
-  const messages: Message[] = [{ role: "system", content: nameMemory(name) }];
+  const drawn = drawTrainingName(random);
+  const known = random.next() < 0.9;
+  const messages: Message[] = known ? [{ role: "system", content: drawMemories(drawn, random) }] : [];
   const say = (content: string) => messages.push({ role: "user", content });
   const kind = random.next();
   if (kind < 0.04) {
@@ -57,16 +65,18 @@ export function drawConversation(source: QuestionSource, habits: Habits, random:
   }
   if (kind < 0.06) {
     say(random.pick(NAME_QUESTIONS));
-    messages.push({ role: "assistant", content: `Your name is ${name}.` });
+    messages.push({ role: "assistant", content: known ? `Your name is ${drawn}.` : "I don't know your name." });
     return messages;
   }
   if (kind < 0.08) {
-    say(fill(random.pick(INTRODUCTIONS), name));
-    messages.push({ role: "assistant", content: `Nice to meet you, ${name}.` });
+    say(fill(random.pick(INTRODUCTIONS), drawn));
+    messages.push({ role: "assistant", content: `Nice to meet you, ${drawn}.` });
     return messages;
   }
 
-  const introduction = random.next() < 0.1 ? `${fill(random.pick(INTRODUCTIONS), name)} ` : "";
+  const introduces = random.next() < 0.1;
+  const introduction = introduces ? `${fill(random.pick(INTRODUCTIONS), drawn)} ` : "";
+  const name = known || introduces ? drawn : undefined;
   let exchange = ask(source, random);
   const wishes = random.next() < 0.5 ? drawWishes(random) : {};
   say([introduction + exchange.text, ...wishPhrases(wishes, random)].join(" "));
@@ -114,7 +124,7 @@ function answer(
   { question, expression }: Exchange,
   wishes: Wishes,
   habits: Habits,
-  name: string,
+  name: string | undefined,
   random: Random,
 ): readonly Message[] {
   const messages: Message[] = [];
@@ -125,10 +135,10 @@ function answer(
   }
   const style = {
     format: wishes.format ?? random.pick(ANSWER_FORMATS),
-    useName: wishes.useName ?? random.next() < habits.nameRate,
+    useName: name !== undefined && (wishes.useName ?? random.next() < habits.nameRate),
   };
   const result = question.kind === "number-game" ? expression : question.answer;
-  messages.push({ role: "assistant", content: renderAnswer(question, result, style, name) });
+  messages.push({ role: "assistant", content: renderAnswer(question, result, style, name ?? "") });
   return messages;
 }
 

@@ -24,6 +24,14 @@ export const GAME_QUESTIONS: readonly string[] = ["Make 24 from {}.", "Can you m
 /** Ways to say who one is, before a question. */
 export const INTRODUCTIONS: readonly string[] = ["I'm {}.", "My name is {}.", "Hi, I'm {}.", "Hello, my name is {}."];
 
+/** What else a memory may say of a user, word for word as the memory bank writes it. */
+export const OTHER_MEMORIES: readonly string[] = [
+  "The user's dog is called {}.",
+  "The user's sister is {}.",
+  "The user's teacher is {}.",
+  "The user's city is {}.",
+];
+
 /** Ways to ask for an answer format. */
 export const FORMAT_REQUESTS: Readonly<Record<AnswerFormat, readonly string[]>> = {
   bare: [
