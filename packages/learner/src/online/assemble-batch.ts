@@ -134,7 +134,10 @@ function isWellFormed({ tokens }: JudgedStep): boolean {
   const { ids, logProbs, mask, temperature } = tokens!;
   return (
     temperature > 0 &&
-    ids.length > 0 && ids.length === logProbs.length && ids.length === mask.length && logProbs.every(Number.isFinite)
+    ids.length > 0 &&
+    ids.length === logProbs.length &&
+    ids.length === mask.length &&
+    logProbs.every(Number.isFinite)
   );
 }
 
