@@ -17,19 +17,13 @@ const byRegex = (regex: string, rest: Partial<PreTokenizer> = {}): PreTokenizer 
   ...rest,
 });
 
-const NFC = { normalizer: { type: "NFC" } };
-
 const LLAMA3 = byRegex(
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
   { ignore_merges: true },
 );
 const QWEN2 = byRegex(
   "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-  NFC,
-);
-const QWEN35 = byRegex(
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?[\\p{L}\\p{M}]+|\\p{N}| ?[^\\s\\p{L}\\p{M}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
-  NFC,
+  { normalizer: { type: "NFC" } }, // as the model's own tokenizer; llama.cpp leaves it out
 );
 const GPT2: PreTokenizer = {
   normalizer: null,
@@ -49,7 +43,6 @@ export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
   ["llama3", LLAMA3],
   ["qwen2", QWEN2],
   ["deepseek-r1-qwen", QWEN2],
-  ["qwen35", QWEN35],
   ["smollm", SMOLLM],
   ["gpt-2", GPT2],
 ]);

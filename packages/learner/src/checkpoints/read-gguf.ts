@@ -16,22 +16,25 @@ const ROPE_FACTORS = "rope_freqs.weight";
 
 /** Reads a policy off a GGUF file: architecture, weights as float32, tokenizer and chat template. @throws CheckpointError */
 export function readGguf(path: string, onProgress?: OnProgress): PolicyFiles {
-  return withSourceFile(path, (file) => {
-    const header = readGgufHeader(file);
-    const factors = header.tensors.get(ROPE_FACTORS);
-    const config = configFromGguf(path, header, factors === undefined ? undefined : readTensor(file, factors).data);
-    const tokenizer = tokenizerFromGguf(path, header.metadata, config.vocab_size);
-    const tensors = byHuggingFaceName(path, header);
-    assertTensorsFit(config, tensors, () => path);
-    const permuted = header.metadata.get("general.architecture") === "llama";
-    const weights = new Map<string, WeightArray>();
-    for (const [name, tensor] of tensors) {
-      onProgress?.({ stage: "read", file: path, done: tensor.offset, total: file.size });
-      weights.set(name, readWeight(file, tensor, name, permuted ? config : undefined));
-    }
-    onProgress?.({ stage: "read", file: path, done: file.size, total: file.size });
-    return { config, weights, ...tokenizer };
-  });
+  return withSourceFile(path, (file) => readGgufPolicy(file, onProgress));
+}
+
+/** As {@link readGguf}. */
+export function readGgufPolicy(file: SourceFile, onProgress?: OnProgress): PolicyFiles {
+  const header = readGgufHeader(file);
+  const factors = header.tensors.get(ROPE_FACTORS);
+  const config = configFromGguf(file.name, header, factors === undefined ? undefined : readTensor(file, factors).data);
+  const tokenizer = tokenizerFromGguf(file.name, header.metadata, config.vocab_size);
+  const tensors = byHuggingFaceName(file.name, header);
+  assertTensorsFit(config, tensors, () => file.name);
+  const permuted = header.metadata.get("general.architecture") === "llama";
+  const weights = new Map<string, WeightArray>();
+  for (const [name, tensor] of tensors) {
+    onProgress?.({ stage: "read", file: file.name, done: tensor.offset, total: file.size });
+    weights.set(name, readWeight(file, tensor, name, permuted ? config : undefined));
+  }
+  onProgress?.({ stage: "read", file: file.name, done: file.size, total: file.size });
+  return { config, weights, ...tokenizer };
 }
 
 function byHuggingFaceName(file: string, { tensors }: GgufHeader): ReadonlyMap<string, StoredTensor> {

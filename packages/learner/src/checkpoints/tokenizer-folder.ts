@@ -55,10 +55,11 @@ function tokenContents(
     throw new CheckpointError("corrupt", { file, expected: "model.vocab and added_tokens", found: "neither" });
   }
   const contents = new Map(Object.entries(vocab).map(([content, id]) => [id as number, content]));
-  for (const token of (added ?? []) as readonly { id: number; content: string }[])
-    contents.set(token.id, token.content);
+  for (const token of (added ?? []) as readonly ({ id: number; content: string } | null)[]) {
+    contents.set(token?.id ?? -1, token?.content ?? "");
+  }
   for (const [id, content] of contents) {
-    if (Number.isInteger(id) && id >= 0 && id < vocabSize) continue;
+    if (Number.isInteger(id) && id >= 0 && id < vocabSize && typeof content === "string") continue;
     throw new CheckpointError("mismatch", {
       file,
       expected: `ids below ${vocabSize}, the rows of the embedding`,
@@ -79,8 +80,8 @@ function tokenText(token: unknown): string | undefined {
 function readChatTemplate(folder: string, inConfig: unknown): string {
   const path = join(folder, "chat_template.jinja");
   if (existsSync(path)) return readFileSync(path, "utf8");
-  const named = Array.isArray(inConfig) ? (inConfig as readonly { name?: unknown; template?: unknown }[]) : [];
-  const template = named.find(({ name }) => name === "default")?.template ?? inConfig;
+  const named = Array.isArray(inConfig) ? (inConfig as readonly ({ name?: unknown; template?: unknown } | null)[]) : [];
+  const template = named.find((entry) => entry?.name === "default")?.template ?? inConfig;
   if (typeof template === "string") return template;
   throw new CheckpointError("missing", {
     file: join(folder, "tokenizer_config.json"),
