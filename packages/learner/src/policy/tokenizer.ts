@@ -1,7 +1,7 @@
 import { AgentError, type Message, messageOf, type ToolDefinition } from "@afterstate/core";
-import { Template } from "@huggingface/jinja";
 import { Tokenizer } from "@huggingface/tokenizers";
-import { type ToolCallFormat, toolCallFormatOf } from "./tool-call-format.js";
+import { openChatTemplate } from "./chat-template.js";
+import type { ToolCallFormat } from "./tool-call-format.js";
 
 /** By default the library drops special tokens and spaces before punctuation. */
 const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
@@ -41,10 +41,7 @@ export interface TokenizerFiles {
 
 /** Opens `tokenizer.json` and the chat template of `tokenizer_config.json`. @throws AgentError `checkpoint/mismatch` or `checkpoint/corrupt`. */
 export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [] }: TokenizerFiles): PolicyTokenizer {
-  const { chat_template, eos_token, bos_token } = tokenizerConfig;
   const tokenizer = opened("tokenizer.json", () => new Tokenizer(json, tokenizerConfig));
-  const template = opened("the chat template", () => new Template(chat_template));
-  const format = toolCallFormatOf(chat_template);
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);
     if (id !== undefined) return id;
@@ -53,20 +50,13 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [
       `the tokenizer has no token "${token}", which its configuration names as an end`,
     );
   };
-  const endId = idOf(eos_token);
+  const endId = idOf(tokenizerConfig.eos_token);
   const stopIds = new Set([endId, ...stopTokens.map(idOf)]);
   const ids = [...tokenizer.get_vocab().values()];
   const added = [...tokenizer.get_added_tokens_decoder().values()];
   const specials = added.flatMap(({ special, content }) => (special ? [content] : []));
   const encode = (text: string): readonly number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
-  const render = (messages: readonly Message[], tools: readonly ToolDefinition[], generate: boolean): string =>
-    template.render({
-      messages: format.arrange(messages, tools).map((message) => templateMessage(message, specials)),
-      tools: tools.length === 0 ? null : tools.map(templateTool),
-      add_generation_prompt: generate,
-      bos_token: bos_token ?? "",
-      eos_token,
-    });
+  const { format, render } = opened("the chat template", () => openChatTemplate(tokenizerConfig, specials));
 
   return {
     vocabSize: ids.reduce((most, id) => Math.max(most, id), -1) + 1,
@@ -114,21 +104,4 @@ function opened<T>(what: string, open: () => T): T {
       cause,
     });
   }
-}
-
-/** A tool in the form that chat templates expect. */
-function templateTool({ name, description, inputSchema }: ToolDefinition): object {
-  return { type: "function", function: { name, description, parameters: inputSchema } };
-}
-
-/** A message in the form that chat templates expect. What people and tools say cannot forge a special token. */
-function templateMessage(message: Message, specials: readonly string[]): object {
-  const content = specials.reduce((text, special) => text.replaceAll(special, `‹${special.slice(1)}`), message.content);
-  if (message.role !== "assistant" || (message.toolCalls ?? []).length === 0) return { role: message.role, content };
-  const calls = message.toolCalls!.map(({ id, name, input, invalidInput }) => ({
-    id,
-    type: "function",
-    function: { name, arguments: input ?? invalidInput ?? {} },
-  }));
-  return { role: "assistant", content, tool_calls: calls };
 }
