@@ -3,6 +3,7 @@ export * from "./checkpoints/gguf-header.js";
 export * from "./checkpoints/policy-folder.js";
 export * from "./checkpoints/progress.js";
 export * from "./checkpoints/read-gguf.js";
+export * from "./checkpoints/read-policy.js";
 export * from "./checkpoints/safetensors.js";
 export * from "./credit/gae.js";
 export * from "./credit/outcome.js";
