@@ -1,10 +1,10 @@
 import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
+import type { PolicyFiles } from "../checkpoints/policy-folder.js";
 import { type Backend, openBackend } from "../tensor/backend.js";
 import { type Sample, type SampleRequest, sampleBatch } from "../tensor/sampler.js";
 import { assertWeightsFit, disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
-import type { PolicyFiles } from "./policy-folder.js";
-import { openTokenizer, type PolicyTokenizer, parseResponse } from "./tokenizer.js";
+import { openTokenizer, type PolicyTokenizer } from "./tokenizer.js";
 
 /** How a policy serves. */
 export interface PolicyOptions {
@@ -169,11 +169,12 @@ function policyModel(
           seed: request.seed,
           temperature,
           maxTokens: request.maxTokens ?? options.maxTokens ?? 64,
-          stopIds: new Set([tokenizer.endId]),
+          stopIds: tokenizer.stopIds,
           signal,
-          onToken: text,
+          onToken: text.token,
         });
         const response = responseOf(tokenizer, request, version, { promptIds, temperature }, sampled);
+        text.end(response.message.content);
         for (const call of response.message.toolCalls ?? []) push({ type: "tool-call", call });
         return response;
       }),
@@ -187,7 +188,10 @@ function responseOf(
   { promptIds, temperature }: { readonly promptIds: readonly number[]; readonly temperature: number },
   { ids, logProbs, stoppedBy }: Sample,
 ): ModelResponse {
-  const message = parseResponse(tokenizer.decode(ids), (index) => `call-${request.seed.toString(36)}-${index}`);
+  const message = tokenizer.format.parse(
+    tokenizer.decode(ids),
+    (index) => `call-${request.seed.toString(36)}-${index}`,
+  );
   const finished = message.toolCalls === undefined ? "stop" : "tool-calls";
   return {
     message,
@@ -199,23 +203,27 @@ function responseOf(
 }
 
 /**
- * Turns sampled ids into text as far as it is complete characters and not (the beginning of) a tool call. Each token is decoded
- * with the one before it, as some tokenizers write a token's leading space only after another token.
+ * Turns sampled ids into text as far as it is complete characters and surely not (the beginning of) a tool call; the rest of the text
+ * follows at the end. Each token is decoded with the one before it, as some tokenizers write a token's leading space only after another token.
  */
-function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void): (id: number) => void {
-  let before: readonly number[] = []; // what was emitted last
+function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void) {
+  let before: readonly number[] = []; // what was decoded last
   let fresh: number[] = []; // sampled since
-  let inToolCall = false;
-  return (id) => {
-    if (inToolCall) return;
-    fresh.push(id);
-    const whole = tokenizer.decode([...before, ...fresh]);
-    if (whole.endsWith("\uFFFD")) return;
-    const text = whole.slice(tokenizer.decode(before).length);
-    const call = text.indexOf("<tool_call>");
-    inToolCall = call !== -1;
-    const shown = inToolCall ? text.slice(0, call) : text;
-    if (shown !== "") emit(shown);
-    [before, fresh] = [fresh, []];
+  let decoded = "";
+  let emitted = 0;
+  const emitTo = (text: string, end: number) => {
+    if (end > emitted) emit(text.slice(emitted, end));
+    emitted = Math.max(emitted, end);
+  };
+  return {
+    token(id: number): void {
+      fresh.push(id);
+      const whole = tokenizer.decode([...before, ...fresh]);
+      if (whole.endsWith("\uFFFD")) return;
+      decoded += whole.slice(tokenizer.decode(before).length);
+      [before, fresh] = [fresh, []];
+      emitTo(decoded, tokenizer.format.textLength(decoded));
+    },
+    end: (content: string): void => emitTo(content, content.length),
   };
 }

@@ -1,6 +1,7 @@
 export * from "./backend.js";
 export * from "./blas.js";
 export * from "./policy-loss.js";
+export * from "./rotary-frequencies.js";
 export * from "./sampler.js";
 export * from "./sequence-log-probs.js";
 export * from "./supervised-loss.js";

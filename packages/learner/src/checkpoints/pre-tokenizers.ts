@@ -1,0 +1,48 @@
+/** How a byte-level BPE tokenizer normalises and splits text before it merges, in the form of tokenizer.json. */
+export interface PreTokenizer {
+  readonly normalizer: object | null;
+  readonly pre_tokenizer: object;
+  /** A piece that is a whole token is taken as it is, without merging. */
+  readonly ignore_merges: boolean;
+}
+
+const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+
+const split = (regex: string) => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
+
+const byRegex = (regex: string, rest: Partial<PreTokenizer> = {}): PreTokenizer => ({
+  normalizer: null,
+  pre_tokenizer: { type: "Sequence", pretokenizers: [split(regex), { ...BYTE_LEVEL, use_regex: false }] },
+  ignore_merges: false,
+  ...rest,
+});
+
+const LLAMA3 = byRegex(
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  { ignore_merges: true },
+);
+const QWEN2 = byRegex(
+  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  { normalizer: { type: "NFC" } }, // as the model's own tokenizer; llama.cpp leaves it out
+);
+const GPT2: PreTokenizer = {
+  normalizer: null,
+  pre_tokenizer: { ...BYTE_LEVEL, use_regex: true },
+  ignore_merges: false,
+};
+/** Every numeral apart, then as GPT-2. */
+const SMOLLM: PreTokenizer = {
+  ...GPT2,
+  pre_tokenizer: { type: "Sequence", pretokenizers: [split("\\p{N}"), { ...BYTE_LEVEL, use_regex: true }] },
+};
+
+/** By `tokenizer.ggml.pre`; the regular expressions are those of the models' own tokenizer.json. */
+export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([
+  ["llama-bpe", LLAMA3],
+  ["llama-v3", LLAMA3],
+  ["llama3", LLAMA3],
+  ["qwen2", QWEN2],
+  ["deepseek-r1-qwen", QWEN2],
+  ["smollm", SMOLLM],
+  ["gpt-2", GPT2],
+]);
