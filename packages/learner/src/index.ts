@@ -1,3 +1,4 @@
+export * from "./checkpoints/adapter-folder.js";
 export * from "./checkpoints/checkpoint-error.js";
 export * from "./checkpoints/gguf-header.js";
 export * from "./checkpoints/policy-folder.js";

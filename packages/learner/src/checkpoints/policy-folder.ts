@@ -15,6 +15,8 @@ import { readTokenizerFolder } from "./tokenizer-folder.js";
 export interface PolicyFiles extends TokenizerFiles {
   readonly config: TransformerConfig;
   readonly weights: PolicyWeights;
+  /** Adapters to start from, for a config with `lora`. */
+  readonly adapter?: PolicyWeights;
 }
 
 /** The policy that ships with the package: sums from GSM8K and modular powers, with a calculator. */

@@ -1,8 +1,15 @@
 import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
 import type { PolicyFiles } from "../checkpoints/policy-folder.js";
 import { type Backend, openBackend } from "../tensor/backend.js";
+import { initialAdapter } from "../tensor/lora.js";
 import { type Sample, type SampleRequest, sampleBatch } from "../tensor/sampler.js";
-import { assertWeightsFit, disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
+import {
+  assertWeightsFit,
+  disposeParameters,
+  learnedShapes,
+  type Parameters,
+  uploadWeights,
+} from "../tensor/transformer.js";
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
 import { openTokenizer, type PolicyTokenizer } from "./tokenizer.js";
 
@@ -18,9 +25,11 @@ export interface PolicyOptions {
   readonly maxBatch?: number;
 }
 
-/** One version: weights as data and on the backend. */
+/** One version: what it learned, as data and on the backend. */
 interface Version {
   readonly weights: PolicyWeights;
+  /** The tensors that are its own: all, or its adapters. */
+  readonly own: Parameters;
   readonly parameters: Parameters;
   /** Requests that wait for or run on it. */
   requests: number;
@@ -38,6 +47,10 @@ interface Waiting {
 export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}): Promise<PolicyRuntime> {
   const backend: Backend = await openBackend();
   const tokenizer = openTokenizer(files);
+  const { lora } = files.config;
+  if (lora !== undefined) assertWeightsFit(files.config, files.weights);
+  /** The weights under the adapters, shared by all versions. */
+  const frozen = lora === undefined ? undefined : uploadWeights(files.weights);
   const versions = new Map<string, Version>();
   let serving = options.version ?? "base";
   const maxBatch = options.maxBatch ?? 64;
@@ -60,7 +73,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     if (version.unloaded && version.requests === 0) free(id, version);
   };
   const free = (id: string, version: Version) => {
-    disposeParameters(version.parameters);
+    disposeParameters(version.own);
     if (versions.get(id) === version) versions.delete(id);
   };
 
@@ -111,8 +124,10 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
           "policy/duplicate-version",
           `policy version "${id}" is already loaded; versions never change`,
         );
-      assertWeightsFit(files.config, weights);
-      versions.set(id, { weights, parameters: uploadWeights(weights), requests: 0, unloaded: false });
+      assertWeightsFit(files.config, weights, learnedShapes(files.config));
+      const own = uploadWeights(weights);
+      const parameters = frozen === undefined ? own : new Map([...frozen, ...own]);
+      versions.set(id, { weights, own, parameters, requests: 0, unloaded: false });
     },
     serve(id) {
       known(id);
@@ -133,11 +148,15 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     dispose() {
-      for (const { parameters } of versions.values()) disposeParameters(parameters);
+      for (const { own } of versions.values()) disposeParameters(own);
       versions.clear();
+      if (frozen !== undefined) disposeParameters(frozen);
     },
   };
-  runtime.load(serving, files.weights);
+  runtime.load(
+    serving,
+    lora === undefined ? files.weights : (files.adapter ?? initialAdapter(learnedShapes(files.config), 0)),
+  );
   return runtime;
 }
 

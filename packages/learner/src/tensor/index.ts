@@ -1,5 +1,6 @@
 export * from "./backend.js";
 export * from "./blas.js";
+export * from "./lora.js";
 export * from "./policy-loss.js";
 export * from "./rotary-frequencies.js";
 export * from "./sampler.js";

@@ -1,6 +1,7 @@
 import { AgentError, createRandom } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights, WeightArray } from "../types.js";
+import { adapted, type LoraConfig, loraShapes } from "./lora.js";
 import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
 import { type RopeScaling, rotaryFrequencies } from "./rotary-frequencies.js";
 
@@ -25,6 +26,8 @@ export interface TransformerConfig {
   readonly qk_norm?: boolean;
   /** Rotary angles are slowed down, for contexts longer than those of the first training. */
   readonly rope_scaling?: RopeScaling;
+  /** The matrices are frozen, and what is learned are adapters beside them. Hugging Face has it in a file of its own. */
+  readonly lora?: LoraConfig;
 }
 
 /** Weights on the tensor backend, by Hugging Face name. The holder disposes them. */
@@ -79,9 +82,17 @@ export function initialWeights(config: TransformerConfig, seed: number): PolicyW
   return weights;
 }
 
+/** The weights that learn, and of which versions are made: the adapters where there are any, else all. */
+export function learnedShapes(config: TransformerConfig): ReadonlyMap<string, readonly number[]> {
+  return config.lora === undefined ? weightShapes(config) : loraShapes(weightShapes(config), config.lora);
+}
+
 /** @throws AgentError `checkpoint/mismatch` when a weight is missing, surplus or of another shape. */
-export function assertWeightsFit(config: TransformerConfig, weights: PolicyWeights): void {
-  const shapes = weightShapes(config);
+export function assertWeightsFit(
+  config: TransformerConfig,
+  weights: PolicyWeights,
+  shapes = weightShapes(config),
+): void {
   const fail = (what: string) => {
     throw new AgentError("checkpoint/mismatch", `the weights do not fit the architecture: ${what}`);
   };
@@ -132,8 +143,8 @@ export function hiddenStates(
   const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
   const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
     const y = tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true) as tf.Tensor2D;
-    const bias = parameters.get(`${name}.bias`);
-    return bias === undefined ? y : tf.add(y, bias);
+    const extras = [parameters.get(`${name}.bias`), adapted(parameters, config.lora, x, name)];
+    return extras.reduce<tf.Tensor2D>((sum, extra) => (extra === undefined ? sum : tf.add(sum, extra)), y);
   };
   const headDim = headDimOf(config);
   const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
