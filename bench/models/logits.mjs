@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { openTokenizer, readGguf } from "@afterstate/learner";
 import { openBackend, sampleBatch, sequenceLogits, uploadWeights } from "@afterstate/learner/tensor";
+import * as tf from "@tensorflow/tfjs";
 import { writeFloat32Gguf } from "./write-float32-gguf.mjs";
 
 const MODELS = fileURLToPath(new URL("../../.afterstate/models/", import.meta.url));
@@ -34,18 +35,17 @@ const prompts = lines.map(({ question }) => tokenizer.encodePrompt([{ role: "use
 const own = { scores: [], continuations: [] };
 for (const ids of texts) own.scores.push(await ownScores(ids));
 const request = { seed: 1, temperature: 0, maxTokens: CONTINUATION, stopIds: tokenizer.stopIds };
-own.continuations = (
-  await sampleBatch(
-    parameters,
-    files.config,
-    prompts.map((promptIds) => ({ ...request, promptIds })),
-  )
-).map(({ ids }) => ids);
+// One after the other: a batch of all would not fit into a WebAssembly heap beside the weights.
+for (const promptIds of prompts) {
+  const [sample] = await sampleBatch(parameters, files.config, [{ ...request, promptIds }]);
+  own.continuations.push(sample.ids);
+}
 
 const float32 = join(MODELS, "SmolLM2-135M-Instruct.F32.gguf");
 if (!existsSync(float32)) writeFloat32Gguf(GGUF, float32);
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(LLAMA).href);
 // One thread: its threads wait by spinning, which on a busy machine takes longer than the work.
+console.error(`own side done after ${process.uptime().toFixed(0)} s`);
 const llama = await getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.error });
 const exact = { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32", flashAttention: false };
 await compare("Q4_1 as llama.cpp computes it", GGUF, {});
@@ -60,7 +60,7 @@ async function ownScores(ids) {
     ids: Int32Array.from(ids.slice(0, -1)),
     targets: new Int32Array(ids.length - 1),
   };
-  const logits = sequenceLogits(parameters, files.config, batch);
+  const logits = tf.tidy(() => sequenceLogits(parameters, files.config, batch));
   const flat = await logits.data();
   logits.dispose();
   const vocab = files.config.vocab_size;
@@ -82,7 +82,7 @@ async function theirScores(sequence, ids) {
     .slice(0, -1)
     .map((id, t) => [
       id,
-      { generateNext: { logits: { filter: { tokens: [ids[t + 1]], includeMax: true } }, totalLogitWeight: true } },
+      { generateNext: { logits: { filter: { tokens: [ids[t + 1]], includeTop: 2 } }, totalLogitWeight: true } },
     ]);
   const output = await sequence.controlledEvaluate(items);
   return output.map(({ next: { logits, totalLogitWeight } }, t) => {
