@@ -1,6 +1,6 @@
 import { createRandom, mixSeed } from "@afterstate/core";
 import type { PolicyRuntime } from "@afterstate/learner";
-import { type Question, type Style, scoreAnswer, USER_NAMES } from "@afterstate/learner/homework";
+import { type Question, type Style, scoreAnswer, strangersNames } from "@afterstate/learner/homework";
 import { createHomeworkAgent } from "./homework-agent.js";
 import type { Change, Comparison, Estimate, Measurement } from "./progress.js";
 
@@ -22,7 +22,7 @@ export interface MeasureRequest {
   readonly onProgress?: (completed: number) => void;
 }
 
-/** Users who ask the held-out questions; the agent knows them by name. */
+/** Users who ask the held-out questions. The agent knows their names, but they held no session that it learned from. */
 const ASKERS = 8;
 
 /** Asks a version of the policy questions, each in a session of its own, with nothing logged and nothing learned. */
@@ -30,7 +30,7 @@ export async function measure(request: MeasureRequest): Promise<Outcomes> {
   const { policy, version, questions, preference, seed } = request;
   const agent = await createHomeworkAgent({ model: policy.model(version), seed });
   try {
-    const names = USER_NAMES.slice(0, ASKERS);
+    const names = strangersNames(seed).slice(0, ASKERS);
     await Promise.all(
       names.map((name) =>
         agent.stream({ prompt: `I'm ${name}.`, userId: name, sessionId: `greeting-${name}` }).result(),

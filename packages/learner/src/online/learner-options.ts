@@ -46,13 +46,13 @@ export interface OnlineLearnerOptions {
 
 /** What the embedded policy learns well with; a larger policy wants a smaller `learningRate`. */
 export const DEFAULT_UPDATE: UpdateOptions = {
-  learningRate: 1e-3,
+  learningRate: 2e-3,
   stepSize: "noise-scale",
   epochs: 2,
   clipLow: 0.2,
   clipHigh: 0.2,
-  klCoefficient: 0.02,
-  distillationWeight: 1,
+  klCoefficient: 0.04,
+  distillationWeight: 2,
   distillationClip: 5,
   gradientClip: 1,
   lossDenominator: 400,

@@ -321,7 +321,7 @@ class RunningLearner {
       best: held,
       candidate: await scoresOf(candidate),
       metrics,
-      limits: { maxKl: 5, minEntropy: 0, confidence: 0.95, ...limits },
+      limits: { maxKl: 5, minEntropy: 0, confidence: 0.99, ...limits },
       seed: mixSeed(seed, candidate),
     });
   }

@@ -15,11 +15,11 @@ import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "./build-tokenizer
  * It reads conversations of the homework domain, whose questions come from GSM8K's training set alone.
  */
 
-const [seed = 1, steps = 6500] = process.argv.slice(2).map(Number);
+const [seed = 1, steps = 8000] = process.argv.slice(2).map(Number);
 const folder = process.argv[4] ?? EMBEDDED_POLICY;
 const BATCH = 32;
 /** Policy tokens of a typical conversation, so that the loss is a mean a token. */
-const TOKENS_PER_CONVERSATION = 18;
+const TOKENS_PER_CONVERSATION = 22;
 const PEAK_LEARNING_RATE = 2e-3;
 /** First it learns to copy: expressions into the calculator, results out of it, names. */
 const COPYING: Habits = { toolRate: 0.6, nameRate: 0.6 };

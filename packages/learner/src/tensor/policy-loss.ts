@@ -37,13 +37,24 @@ export interface PolicyBatch {
   readonly oldLogProbs: Float32Array;
   /** log π_reference of every token. [P, V] */
   readonly reference: tf.Tensor2D;
-  /** log π_old given the hint, of every token; 0 where {@link taught} is 0. [P, V] */
-  readonly teacher?: tf.Tensor2D;
-  /** 1 at a response token of a hinted row. [P] */
-  readonly taught: Float32Array;
-  /** log π_teacher − log π_old of the sampled tokens, meaningful where {@link taught} is 1. [P] */
-  readonly teacherDeltas: Float32Array;
+  /** Absent when no row has a hint. */
+  readonly lesson?: Lesson;
   dispose(): void;
+}
+
+/** What the policy says when it sees the hints. */
+export interface Lesson {
+  /** log π_old given the hint, of every token; meaningful where {@link weight} is above 0. [P, V] */
+  readonly teacher: tf.Tensor2D;
+  /**
+   * What the hint counts at a response token of a hinted row: how much likelier the teacher was to come there than the policy, at
+   * most 1; 0 elsewhere. What the teacher says after a token that it would not have chosen is no advice. [P]
+   *
+   *   h_t = min(1, Π_{s<t} π_teacher(a_s) / π_old(a_s))
+   */
+  readonly weight: Float32Array;
+  /** log π_teacher − log π_old of the sampled tokens of hinted rows; 0 elsewhere. [P] */
+  readonly delta: Float32Array;
 }
 
 /** Makes a batch: old, reference and teacher log-probabilities, without gradient. The teacher is the policy itself, seeing the hint. */
@@ -56,22 +67,13 @@ export async function preparePolicyBatch(
 ): Promise<PolicyBatch> {
   const tokens = packRows(rows);
   const positions = tokens.batch * tokens.seq;
-  const [counted, advantages, taught] = [0, 0, 0].map(() => new Float32Array(positions)) as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
-  const targets = () => tf.tensor1d(tokens.targets, "int32");
-  const hinted = teach
-    ? rows.flatMap(({ teacherPromptIds }, row) => (teacherPromptIds ? [{ teacherPromptIds, row }] : []))
-    : [];
+  const counted = new Float32Array(positions);
+  const advantages = new Float32Array(positions);
   rows.forEach((row, index) => {
-    row.ids.forEach((_, t) => {
-      if (row.mask[t] !== 1) return;
-      const at = responsePosition(tokens.seq, index, row.promptIds.length, t);
+    for (const [t, at] of countedPositions(tokens.seq, index, row)) {
       counted[at] = 1;
       advantages[at] = row.advantages[t]!;
-    });
+    }
   });
   const [old, referenceLogProbs] = tf.tidy(() => [
     sequenceLogProbs(parameters, config, tokens),
@@ -79,46 +81,55 @@ export async function preparePolicyBatch(
   ]) as [tf.Tensor1D, tf.Tensor2D];
   const oldLogProbs = (await old.data()) as Float32Array;
   old.dispose();
-  if (hinted.length === 0) {
-    const teacherDeltas = new Float32Array(positions);
-    const dispose = () => referenceLogProbs.dispose();
-    return { tokens, counted, advantages, oldLogProbs, reference: referenceLogProbs, taught, teacherDeltas, dispose };
-  }
-  const teacherTokens = packRows(
-    hinted.map(({ teacherPromptIds, row }) => ({ ...rows[row]!, promptIds: teacherPromptIds })),
-  );
-  const teacherPosition = new Int32Array(positions);
-  hinted.forEach(({ teacherPromptIds, row }, index) => {
-    const { ids, mask, promptIds } = rows[row]!;
-    ids.forEach((_, t) => {
-      if (mask[t] !== 1) return;
-      const at = responsePosition(tokens.seq, row, promptIds.length, t);
-      taught[at] = 1;
-      teacherPosition[at] = responsePosition(teacherTokens.seq, index, teacherPromptIds.length, t);
-    });
-  });
-  const [teacher, sampled] = tf.tidy(() => {
-    const all = tf.logSoftmax(sequenceLogits(parameters, config, teacherTokens));
-    const aligned = tf.mul(
-      tf.gather(all, tf.tensor1d(teacherPosition, "int32")),
-      tf.expandDims(tf.tensor1d(taught), -1),
-    );
-    return [aligned, targetLogProbs(aligned as tf.Tensor2D, targets())];
-  }) as [tf.Tensor2D, tf.Tensor1D];
-  const teacherDeltas = ((await sampled.data()) as Float32Array).map((logProb, at) => logProb - oldLogProbs[at]!);
-  sampled.dispose();
-  const dispose = () => tf.dispose([referenceLogProbs, teacher]);
+  const lesson = teach ? await prepareLesson(parameters, config, rows, tokens, oldLogProbs) : undefined;
   return {
     tokens,
     counted,
     advantages,
     oldLogProbs,
     reference: referenceLogProbs,
-    teacher,
-    taught,
-    teacherDeltas,
-    dispose,
+    ...(lesson !== undefined && { lesson }),
+    dispose: () => tf.dispose([referenceLogProbs, ...(lesson === undefined ? [] : [lesson.teacher])]),
   };
+}
+
+/** What the teacher says at each position of the hinted rows; undefined when no row has a hint. */
+async function prepareLesson(
+  parameters: Parameters,
+  config: TransformerConfig,
+  rows: readonly PolicyLossRow[],
+  tokens: TokenBatch,
+  oldLogProbs: Float32Array,
+): Promise<Lesson | undefined> {
+  const hinted = rows.flatMap((row, index) =>
+    row.teacherPromptIds === undefined ? [] : [{ row, index, taught: { ...row, promptIds: row.teacherPromptIds } }],
+  );
+  if (hinted.length === 0) return undefined;
+  const teacherTokens = packRows(hinted.map(({ taught }) => taught));
+  const teacherPosition = new Int32Array(tokens.batch * tokens.seq);
+  hinted.forEach(({ row, index, taught }, place) => {
+    for (const [t, at] of countedPositions(tokens.seq, index, row)) {
+      teacherPosition[at] = responsePosition(teacherTokens.seq, place, taught.promptIds.length, t);
+    }
+  });
+  const [teacher, sampled] = tf.tidy(() => {
+    const all = tf.logSoftmax(sequenceLogits(parameters, config, teacherTokens)) as tf.Tensor2D;
+    const aligned = tf.gather(all, tf.tensor1d(teacherPosition, "int32"));
+    return [aligned, targetLogProbs(aligned, tf.tensor1d(tokens.targets, "int32"))];
+  }) as [tf.Tensor2D, tf.Tensor1D];
+  const teacherLogProbs = await sampled.data();
+  sampled.dispose();
+  const weight = new Float32Array(oldLogProbs.length);
+  const delta = new Float32Array(oldLogProbs.length);
+  for (const { row, index } of hinted) {
+    let prefix = 0;
+    for (const [, at] of countedPositions(tokens.seq, index, row)) {
+      weight[at] = Math.exp(Math.min(0, prefix));
+      delta[at] = teacherLogProbs[at]! - oldLogProbs[at]!;
+      prefix += delta[at]!;
+    }
+  }
+  return { teacher, weight, delta };
 }
 
 /**
@@ -127,8 +138,8 @@ export async function preparePolicyBatch(
  * each state that the policy came to, their gradient has no sampling noise, and none is left once student and teacher agree.
  *
  *   L = (1/D) Σ_it m_it [ max(−Â_it ρ_it, −Â_it clip(ρ_it, 1 − ε_low, 1 + ε_high))
- *                         − w h_i Σ_v π_θ(v) Δ_it(v) + β KL(π_θ ‖ π_reference) ]
- *   ρ = exp(log π_θ − log π_old),  Δ(v) = clip(log π_teacher(v) − log π_θ(v), ±c) a constant,  h_i = 1 for hinted rows
+ *                         − w h_it Σ_v π_θ(v) Δ_it(v) + β KL(π_θ ‖ π_reference) ]
+ *   ρ = exp(log π_θ − log π_old),  Δ(v) = clip(log π_teacher(v) − log π_θ(v), ±c) a constant,  h as in {@link Lesson}
  *
  * Tokens with mask 0 have weight 0 in every term: their gradient is exactly zero.
  */
@@ -150,10 +161,11 @@ export function policyLoss(
     const surrogate = tf.maximum(tf.neg(tf.mul(advantage, ratio)), tf.neg(tf.mul(advantage, clipped)));
     const costs = expectedCost(logits, (logProbs) => {
       const kl = tf.mul(tf.sub(logProbs, batch.reference), klCoefficient) as tf.Tensor2D;
-      if (batch.teacher === undefined || distillationWeight === 0) return kl;
-      const delta = tf.clipByValue(tf.sub(batch.teacher, logProbs), -distillationClip, distillationClip);
-      const taught = tf.expandDims(tf.mul(tf.tensor1d(batch.taught), distillationWeight), -1);
-      return tf.sub(kl, tf.mul(delta, taught)) as tf.Tensor2D;
+      if (batch.lesson === undefined) return kl;
+      const { teacher, weight } = batch.lesson;
+      const delta = tf.clipByValue(tf.sub(teacher, logProbs), -distillationClip, distillationClip);
+      const hint = tf.expandDims(tf.mul(tf.tensor1d(weight), distillationWeight), -1);
+      return tf.sub(kl, tf.mul(delta, hint)) as tf.Tensor2D;
     });
     return tf.div(tf.sum(tf.mul(counted, tf.add(surrogate, costs))), options.denominator);
   };
@@ -207,6 +219,17 @@ function packRows(rows: readonly Pick<PolicyLossRow, "promptIds" | "ids" | "temp
   return packTokens(
     rows.map(({ promptIds, ids }) => [...promptIds, ...ids]),
     rows.map(({ temperature }) => temperature),
+  );
+}
+
+/** The response tokens of a row that count, each with its position in the packed batch. */
+function countedPositions(
+  seq: number,
+  index: number,
+  row: PolicyLossRow,
+): readonly (readonly [t: number, at: number])[] {
+  return row.ids.flatMap((_, t) =>
+    row.mask[t] === 1 ? [[t, responsePosition(seq, index, row.promptIds.length, t)] as const] : [],
   );
 }
 

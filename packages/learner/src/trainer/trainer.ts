@@ -156,9 +156,9 @@ async function driftOf(
 function teacherDelta(batches: readonly HalfBatch[]): number {
   let [sum, tokens] = [0, 0];
   for (const { batch } of batches) {
-    batch.taught.forEach((taught, at) => {
-      if (taught === 0) return;
-      sum += batch.teacherDeltas[at]!;
+    batch.lesson?.weight.forEach((weight, at) => {
+      if (weight === 0) return;
+      sum += batch.lesson!.delta[at]!;
       tokens += 1;
     });
   }

@@ -50,52 +50,61 @@ function drawMemories(name: string, random: Random): string {
   return [nameMemory(name), ...others].join("\n");
 }
 
-/** One conversation for pre-training: messages as the agent loop would lay them out. */
+/** So that the longest conversations stay within three times the length of most. */
+const MOST_MESSAGES = 9;
+
+/** One conversation for pre-training: messages as the agent loop would lay them out. Most have one or two turns. */
 export function drawConversation(source: QuestionSource, habits: Habits, random: Random): readonly Message[] {
   const drawn = drawTrainingName(random);
-  const known = random.next() < 0.9;
-  const messages: Message[] = known ? [{ role: "system", content: drawMemories(drawn, random) }] : [];
+  let name = random.next() < 0.9 ? drawn : undefined;
+  let wishes: Wishes = {};
+  let exchange: Exchange | undefined;
+  const messages: Message[] = name === undefined ? [] : [{ role: "system", content: drawMemories(name, random) }];
   const say = (content: string) => messages.push({ role: "user", content });
-  const kind = random.next();
-  if (kind < 0.04) {
-    const [said, answered] = random.pick(SMALL_TALK);
-    say(said);
-    messages.push({ role: "assistant", content: answered });
-    return messages;
-  }
-  if (kind < 0.06) {
-    say(random.pick(NAME_QUESTIONS));
-    messages.push({ role: "assistant", content: known ? `Your name is ${drawn}.` : "I don't know your name." });
-    return messages;
-  }
-  if (kind < 0.08) {
-    say(fill(random.pick(INTRODUCTIONS), drawn));
-    messages.push({ role: "assistant", content: `Nice to meet you, ${drawn}.` });
-    return messages;
-  }
-
-  const introduces = random.next() < 0.1;
-  const introduction = introduces ? `${fill(random.pick(INTRODUCTIONS), drawn)} ` : "";
-  const name = known || introduces ? drawn : undefined;
-  let exchange = ask(source, random);
-  const wishes = random.next() < 0.5 ? drawWishes(random) : {};
-  say([introduction + exchange.text, ...wishPhrases(wishes, random)].join(" "));
-  messages.push(...exchange.extra, ...answer(exchange, wishes, habits, name, random));
-  if (random.next() < 0.3) {
-    if (random.next() < 0.4) {
-      say(random.pick(ACCEPTANCES));
-      messages.push({ role: "assistant", content: random.pick(WELCOMES) });
-    } else {
-      const again = drawWishes(random);
-      const rejected = random.next() < 0.6 ? [fill(random.pick(REJECTIONS), exchange.question.answer)] : [];
-      const requests = wishPhrases(again, random);
-      say([...rejected, ...(requests.length + rejected.length === 0 ? ["Again, please."] : requests)].join(" "));
-      messages.push(...answer(exchange, { ...wishes, ...again }, habits, name, random));
-    }
-  } else if (random.next() < 0.1) {
+  const reply = (content: string) => messages.push({ role: "assistant", content });
+  const askSum = (lead: string) => {
     exchange = ask(source, random);
-    say(`${random.pick(ACCEPTANCES)} ${exchange.text}`);
+    const asked = random.next() < 0.5 ? drawWishes(random) : {};
+    wishes = { ...wishes, ...asked };
+    say([...(lead === "" ? [] : [lead]), exchange.text, ...wishPhrases(asked, random)].join(" "));
     messages.push(...exchange.extra, ...answer(exchange, wishes, habits, name, random));
+  };
+  const react = (to: Exchange) => {
+    const again = drawWishes(random);
+    wishes = { ...wishes, ...again };
+    const rejected = random.next() < 0.6 ? [fill(random.pick(REJECTIONS), to.question.answer)] : [];
+    const requests = wishPhrases(again, random);
+    say([...rejected, ...(requests.length + rejected.length === 0 ? ["Again, please."] : requests)].join(" "));
+    messages.push(...answer(to, wishes, habits, name, random));
+  };
+  const speak = () => {
+    const kind = random.next();
+    if (kind < 0.05) {
+      const [said, answered] = random.pick(SMALL_TALK);
+      say(said);
+      reply(answered);
+    } else if (kind < 0.08) {
+      say(random.pick(NAME_QUESTIONS));
+      reply(name === undefined ? "I don't know your name." : `Your name is ${name}.`);
+    } else if (kind < 0.11) {
+      name = drawn;
+      say(fill(random.pick(INTRODUCTIONS), name));
+      reply(`Nice to meet you, ${name}.`);
+    } else if (kind < 0.2) {
+      name = drawn;
+      askSum(fill(random.pick(INTRODUCTIONS), name));
+    } else {
+      askSum(exchange !== undefined && random.next() < 0.4 ? random.pick(ACCEPTANCES) : "");
+    }
+  };
+  speak();
+  while (random.next() < 0.36 && messages.length < MOST_MESSAGES) {
+    const next = random.next();
+    if (exchange !== undefined && next < 0.5) react(exchange);
+    else if (exchange !== undefined && next < 0.65) {
+      say(random.pick(ACCEPTANCES));
+      reply(random.pick(WELCOMES));
+    } else speak();
   }
   return messages;
 }

@@ -47,7 +47,7 @@ export interface SimulatedUsers {
 /** What users are like. */
 export interface UserOptions {
   readonly seed: number;
-  /** How many there are. Default 12. */
+  /** How many there are. Default 40. */
   readonly users?: number;
   /** Share of reactions that say the opposite of what the answer deserved. Default 0.1. */
   readonly noise?: number;
@@ -59,14 +59,25 @@ export interface UserOptions {
   readonly firstSession?: number;
 }
 
+const USERS = 40;
+
+/** The name of a user, by number: different for up to 50 users, and anywhere in the alphabet. */
+export function userName(seed: number, user: number): string {
+  return USER_NAMES[(mixSeed(seed, "names") + 7 * user) % USER_NAMES.length]!;
+}
+
+/** Names that none of the simulated users of a seed has. */
+export function strangersNames(seed: number): readonly string[] {
+  return Array.from({ length: USER_NAMES.length - USERS }, (_, index) => userName(seed, USERS + index));
+}
+
 /** Simulated users of the homework domain. Same seed and same answers, same words. */
 export function createSimulatedUsers(homework: Homework, options: UserOptions): SimulatedUsers {
-  const { seed, users = 12, noise = 0.1, gameShare = 0.06 } = options;
+  const { seed, users = USERS, noise = 0.1, gameShare = 0.06 } = options;
   const preference = options.preference ?? {
     format: createRandom(mixSeed(seed, "preference")).pick(ANSWER_FORMATS),
     useName: true,
   };
-  const firstName = mixSeed(seed, "names") % USER_NAMES.length;
   let next = options.firstSession ?? 0;
   return {
     preference,
@@ -74,7 +85,7 @@ export function createSimulatedUsers(homework: Homework, options: UserOptions): 
       const number = next++;
       const random = createRandom(mixSeed(seed, "session", number));
       const user = number < users ? number : random.integer(users);
-      const name = USER_NAMES[(firstName + user) % USER_NAMES.length]!;
+      const name = userName(seed, user);
       const game = random.next() < gameShare;
       const question = game ? drawPuzzle(random).question : homework.draw("train", random);
       const asked = fill(
