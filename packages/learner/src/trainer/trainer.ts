@@ -1,7 +1,7 @@
 import { AgentError } from "@afterstate/core";
 import { openBackend } from "../tensor/backend.js";
 import { batchStatistics, type PolicyBatch, policyLoss, preparePolicyBatch } from "../tensor/policy-loss.js";
-import { createTrainable, type GradientAgreement } from "../tensor/trainable.js";
+import { createTrainable } from "../tensor/trainable.js";
 import {
   assertWeightsFit,
   disposeParameters,
@@ -9,14 +9,8 @@ import {
   type TransformerConfig,
   uploadWeights,
 } from "../tensor/transformer.js";
-import type {
-  PolicyTrainer,
-  PolicyWeights,
-  TrainingSample,
-  UpdateRequest,
-  UpdateResult,
-  WeightArray,
-} from "../types.js";
+import type { PolicyTrainer, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import { SignalShare } from "./signal-share.js";
 
 /** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
@@ -94,7 +88,7 @@ async function update(
     const drift = await driftOf(config, batches, trainable.parameters, options);
     return {
       weights: await trainable.weights(),
-      optimizer: new Map([...(await trainable.optimizer()), [SIGNAL_SHARE, share.state]]),
+      optimizer: new Map([...(await trainable.optimizer()), share.state]),
       metrics: {
         loss: loss / Math.max(1, steps),
         gradientNorm: gradientNorm / Math.max(1, steps),
@@ -115,42 +109,6 @@ interface HalfBatch {
   readonly half: 0 | 1;
   readonly batch: PolicyBatch;
 }
-
-/** How much of the last updates the share is a mean of: 1 / (1 − decay). */
-const SHARE_DECAY = 0.8;
-
-/**
- * The share of a gradient's power that is signal, as the mean of the last updates: one batch alone tells little.
- *
- *   share = signal / power ≈ |G|² / (|G|² + tr Σ / B) = 1 / (1 + B_noise / B)     (arXiv:1812.06162, Eq. 2.7)
- */
-class SignalShare {
-  #sum: number;
-  #weight: number;
-
-  constructor(optimizer: PolicyWeights | undefined) {
-    [this.#sum, this.#weight] = [...(optimizer?.get(SIGNAL_SHARE)?.data ?? [0, 0])] as [number, number];
-  }
-
-  add(agreement: GradientAgreement | undefined): void {
-    if (agreement === undefined || agreement.power === 0) return;
-    // Two halves that cancel out would count without bound.
-    this.#sum = SHARE_DECAY * this.#sum + Math.max(-1, agreement.signal / agreement.power);
-    this.#weight = SHARE_DECAY * this.#weight + 1;
-  }
-
-  /** 0–1; 1 while nothing was measured. */
-  get value(): number {
-    return this.#weight === 0 ? 1 : Math.min(1, Math.max(0, this.#sum / this.#weight));
-  }
-
-  get state(): WeightArray {
-    return { shape: [2], data: Float32Array.of(this.#sum, this.#weight) };
-  }
-}
-
-/** Where the optimizer's state keeps a {@link SignalShare}: sum and weight. */
-const SIGNAL_SHARE = "signal_share";
 
 /** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
 async function driftOf(
