@@ -9,7 +9,7 @@ import {
   type TransformerConfig,
   uploadWeights,
 } from "../tensor/transformer.js";
-import type { PolicyTrainer, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
 import { SignalShare } from "./signal-share.js";
 
 /** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
