@@ -1,10 +1,17 @@
 import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
+import type { PolicyFiles } from "../checkpoints/policy-folder.js";
 import { type Backend, openBackend } from "../tensor/backend.js";
+import { initialAdapter } from "../tensor/lora.js";
 import { type Sample, type SampleRequest, sampleBatch } from "../tensor/sampler.js";
-import { assertWeightsFit, disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
+import {
+  assertWeightsFit,
+  disposeParameters,
+  learnedShapes,
+  type Parameters,
+  uploadWeights,
+} from "../tensor/transformer.js";
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
-import type { PolicyFiles } from "./policy-folder.js";
-import { openTokenizer, type PolicyTokenizer, parseResponse } from "./tokenizer.js";
+import { openTokenizer, type PolicyTokenizer } from "./tokenizer.js";
 
 /** How a policy serves. */
 export interface PolicyOptions {
@@ -18,9 +25,11 @@ export interface PolicyOptions {
   readonly maxBatch?: number;
 }
 
-/** One version: weights as data and on the backend. */
+/** One version: what it learned, as data and on the backend. */
 interface Version {
   readonly weights: PolicyWeights;
+  /** The tensors that are its own: all, or its adapters. */
+  readonly own: Parameters;
   readonly parameters: Parameters;
   /** Requests that wait for or run on it. */
   requests: number;
@@ -38,6 +47,10 @@ interface Waiting {
 export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}): Promise<PolicyRuntime> {
   const backend: Backend = await openBackend();
   const tokenizer = openTokenizer(files);
+  const { lora } = files.config;
+  if (lora !== undefined) assertWeightsFit(files.config, files.weights);
+  /** The weights under the adapters, shared by all versions. */
+  const frozen = lora === undefined ? undefined : uploadWeights(files.weights);
   const versions = new Map<string, Version>();
   let serving = options.version ?? "base";
   const maxBatch = options.maxBatch ?? 64;
@@ -60,7 +73,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     if (version.unloaded && version.requests === 0) free(id, version);
   };
   const free = (id: string, version: Version) => {
-    disposeParameters(version.parameters);
+    disposeParameters(version.own);
     if (versions.get(id) === version) versions.delete(id);
   };
 
@@ -111,8 +124,10 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
           "policy/duplicate-version",
           `policy version "${id}" is already loaded; versions never change`,
         );
-      assertWeightsFit(files.config, weights);
-      versions.set(id, { weights, parameters: uploadWeights(weights), requests: 0, unloaded: false });
+      assertWeightsFit(files.config, weights, learnedShapes(files.config));
+      const own = uploadWeights(weights);
+      const parameters = frozen === undefined ? own : new Map([...frozen, ...own]);
+      versions.set(id, { weights, own, parameters, requests: 0, unloaded: false });
     },
     serve(id) {
       known(id);
@@ -133,11 +148,15 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     dispose() {
-      for (const { parameters } of versions.values()) disposeParameters(parameters);
+      for (const { own } of versions.values()) disposeParameters(own);
       versions.clear();
+      if (frozen !== undefined) disposeParameters(frozen);
     },
   };
-  runtime.load(serving, files.weights);
+  runtime.load(
+    serving,
+    lora === undefined ? files.weights : (files.adapter ?? initialAdapter(learnedShapes(files.config), 0)),
+  );
   return runtime;
 }
 
@@ -169,11 +188,12 @@ function policyModel(
           seed: request.seed,
           temperature,
           maxTokens: request.maxTokens ?? options.maxTokens ?? 64,
-          stopIds: new Set([tokenizer.endId]),
+          stopIds: tokenizer.stopIds,
           signal,
-          onToken: text,
+          onToken: text.token,
         });
         const response = responseOf(tokenizer, request, version, { promptIds, temperature }, sampled);
+        text.end(response.message.content);
         for (const call of response.message.toolCalls ?? []) push({ type: "tool-call", call });
         return response;
       }),
@@ -187,7 +207,10 @@ function responseOf(
   { promptIds, temperature }: { readonly promptIds: readonly number[]; readonly temperature: number },
   { ids, logProbs, stoppedBy }: Sample,
 ): ModelResponse {
-  const message = parseResponse(tokenizer.decode(ids), (index) => `call-${request.seed.toString(36)}-${index}`);
+  const message = tokenizer.format.parse(
+    tokenizer.decode(ids),
+    (index) => `call-${request.seed.toString(36)}-${index}`,
+  );
   const finished = message.toolCalls === undefined ? "stop" : "tool-calls";
   return {
     message,
@@ -199,23 +222,27 @@ function responseOf(
 }
 
 /**
- * Turns sampled ids into text as far as it is complete characters and not (the beginning of) a tool call. Each token is decoded
- * with the one before it, as some tokenizers write a token's leading space only after another token.
+ * Turns sampled ids into text as far as it is complete characters and surely not (the beginning of) a tool call; the rest of the text
+ * follows at the end. Each token is decoded with the one before it, as some tokenizers write a token's leading space only after another token.
  */
-function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void): (id: number) => void {
-  let before: readonly number[] = []; // what was emitted last
+function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void) {
+  let before: readonly number[] = []; // what was decoded last
   let fresh: number[] = []; // sampled since
-  let inToolCall = false;
-  return (id) => {
-    if (inToolCall) return;
-    fresh.push(id);
-    const whole = tokenizer.decode([...before, ...fresh]);
-    if (whole.endsWith("\uFFFD")) return;
-    const text = whole.slice(tokenizer.decode(before).length);
-    const call = text.indexOf("<tool_call>");
-    inToolCall = call !== -1;
-    const shown = inToolCall ? text.slice(0, call) : text;
-    if (shown !== "") emit(shown);
-    [before, fresh] = [fresh, []];
+  let decoded = "";
+  let emitted = 0;
+  const emitTo = (text: string, end: number) => {
+    if (end > emitted) emit(text.slice(emitted, end));
+    emitted = Math.max(emitted, end);
+  };
+  return {
+    token(id: number): void {
+      fresh.push(id);
+      const whole = tokenizer.decode([...before, ...fresh]);
+      if (whole.endsWith("\uFFFD")) return;
+      decoded += whole.slice(tokenizer.decode(before).length);
+      [before, fresh] = [fresh, []];
+      emitTo(decoded, tokenizer.format.textLength(decoded));
+    },
+    end: (content: string): void => emitTo(content, content.length),
   };
 }

@@ -2,7 +2,8 @@ import type { Message } from "@afterstate/core";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "../pretrain/build-tokenizer.js";
-import { openTokenizer, parseResponse } from "./tokenizer.js";
+import { openTokenizer } from "./tokenizer.js";
+import { parseTagged as parseResponse } from "./tool-call-format.js";
 
 const tokenizer = openTokenizer({
   tokenizer: buildTokenizer(),

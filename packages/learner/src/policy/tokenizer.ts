@@ -1,6 +1,8 @@
-import { AgentError, type AssistantMessage, type Message, type ToolCall, type ToolDefinition } from "@afterstate/core";
-import { Template } from "@huggingface/jinja";
+import { AgentError, type Message, messageOf, type ToolDefinition } from "@afterstate/core";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { openChatTemplate } from "./chat-template.js";
+import { exactPreTokenizer } from "./exact-pre-tokenizer.js";
+import type { ToolCallFormat } from "./tool-call-format.js";
 
 /** By default the library drops special tokens and spaces before punctuation. */
 const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
@@ -8,8 +10,11 @@ const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: fals
 /** Text to token ids and back, with the chat protocol of a policy. */
 export interface PolicyTokenizer {
   readonly vocabSize: number;
-  /** Ends a response. */
+  /** Ends a response in what the policy learns from. */
   readonly endId: number;
+  /** Each of them ends a response that is sampled. */
+  readonly stopIds: ReadonlySet<number>;
+  readonly format: ToolCallFormat;
   /** The prompt of a request, up to where the policy starts to write. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
   /** A whole conversation, and which tokens the policy would have written (its responses and their ends). */
@@ -17,43 +22,52 @@ export interface PolicyTokenizer {
     readonly ids: readonly number[];
     readonly mask: readonly number[];
   };
-  /** The text of sampled ids, special tokens included as text except the end. */
+  /** The ids of a text; special tokens in it are read as such. */
+  encode(text: string): readonly number[];
+  /** The text of sampled ids up to the first that ends a response, other special tokens included as text. */
   decode(ids: readonly number[]): string;
 }
 
 /** The files of a Hugging Face folder that make a tokenizer. */
 export interface TokenizerFiles {
   readonly tokenizer: object;
-  readonly tokenizerConfig: { readonly chat_template: string; readonly eos_token: string };
+  readonly tokenizerConfig: {
+    readonly chat_template: string;
+    readonly eos_token: string;
+    readonly bos_token?: string;
+  };
+  /** Tokens that end a response, beside `eos_token`. */
+  readonly stopTokens?: readonly string[];
 }
 
-/** Opens `tokenizer.json` and the chat template of `tokenizer_config.json`. @throws AgentError `checkpoint/mismatch`. */
-export function openTokenizer({ tokenizer: json, tokenizerConfig }: TokenizerFiles): PolicyTokenizer {
-  const tokenizer = new Tokenizer(json, tokenizerConfig);
-  const template = new Template(tokenizerConfig.chat_template);
-  const endId = tokenizer.token_to_id(tokenizerConfig.eos_token);
-  if (endId === undefined) {
+/** Opens `tokenizer.json` and the chat template of `tokenizer_config.json`. @throws AgentError `checkpoint/mismatch` or `checkpoint/corrupt`. */
+export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [] }: TokenizerFiles): PolicyTokenizer {
+  const tokenizer = opened("tokenizer.json", () => {
+    const { pre_tokenizer } = json as { readonly pre_tokenizer?: unknown };
+    return new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+  });
+  const idOf = (token: string): number => {
+    const id = tokenizer.token_to_id(token);
+    if (id !== undefined) return id;
     throw new AgentError(
       "checkpoint/mismatch",
-      `the tokenizer has no token "${tokenizerConfig.eos_token}", which its configuration names as the end`,
+      `the tokenizer has no token "${token}", which its configuration names as an end`,
     );
-  }
+  };
+  const endId = idOf(tokenizerConfig.eos_token);
+  const stopIds = new Set([endId, ...stopTokens.map(idOf)]);
+  const ids = [...tokenizer.get_vocab().values()];
   const added = [...tokenizer.get_added_tokens_decoder().values()];
   const specials = added.flatMap(({ special, content }) => (special ? [content] : []));
   const encode = (text: string): readonly number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
-  const render = (messages: readonly Message[], tools: readonly ToolDefinition[], generate: boolean): string =>
-    template.render({
-      messages: messages.map((message) => templateMessage(message, specials)),
-      tools: tools.map(({ name, description, inputSchema }) => ({
-        type: "function",
-        function: { name, description, parameters: inputSchema },
-      })),
-      add_generation_prompt: generate,
-    });
+  const { format, render } = opened("the chat template", () => openChatTemplate(tokenizerConfig, specials));
 
   return {
-    vocabSize: Math.max(...tokenizer.get_vocab().values()) + 1,
+    vocabSize: ids.reduce((most, id) => Math.max(most, id), -1) + 1,
     endId,
+    stopIds,
+    format,
+    encode,
     encodePrompt: (messages, tools) => encode(render(messages, tools, true)),
     encodeConversation(messages) {
       const ids: number[] = [];
@@ -77,55 +91,21 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig }: TokenizerFil
       return { ids, mask };
     },
     decode(ids) {
-      const end = ids.indexOf(endId);
-      const text = end === -1 ? [...ids] : ids.slice(0, end);
-      return text.length === 0 ? "" : tokenizer.decode(text, EXACTLY);
+      const end = ids.findIndex((id) => stopIds.has(id));
+      // Some embedding tables have rows that no token names.
+      const named = (end === -1 ? ids : ids.slice(0, end)).filter((id) => tokenizer.id_to_token(id) !== undefined);
+      return named.length === 0 ? "" : tokenizer.decode(named, EXACTLY);
     },
   };
 }
 
-/** A message in the form that chat templates expect. What people and tools say cannot forge a special token. */
-function templateMessage(message: Message, specials: readonly string[]): object {
-  const content = specials.reduce((text, special) => text.replaceAll(special, `‹${special.slice(1)}`), message.content);
-  if (message.role !== "assistant" || message.toolCalls === undefined) return { role: message.role, content };
-  const calls = message.toolCalls.map(({ id, name, input, invalidInput }) => ({
-    id,
-    type: "function",
-    function: { name, arguments: input ?? invalidInput ?? {} },
-  }));
-  return { role: "assistant", content, tool_calls: calls };
-}
-
-const OPEN = "<tool_call>";
-const CLOSE = "</tool_call>";
-
-/** Reads text and Hermes tool calls (`<tool_call>{"name": …, "arguments": …}</tool_call>`) off a response. */
-export function parseResponse(text: string, callId: (index: number) => string): AssistantMessage {
-  const toolCalls: ToolCall[] = [];
-  let content = "";
-  let rest = text;
-  for (;;) {
-    const start = rest.indexOf(OPEN);
-    if (start === -1) break;
-    content += rest.slice(0, start);
-    const end = rest.indexOf(CLOSE, start);
-    const body = rest.slice(start + OPEN.length, end === -1 ? undefined : end);
-    toolCalls.push(parseCall(body, callId(toolCalls.length)));
-    rest = end === -1 ? "" : rest.slice(end + CLOSE.length);
-  }
-  content += rest;
-  return { role: "assistant", content, ...(toolCalls.length > 0 ? { toolCalls } : {}) };
-}
-
-function parseCall(body: string, id: string): ToolCall {
+/** Runs a library's constructor over a model's file. */
+function opened<T>(what: string, open: () => T): T {
   try {
-    const parsed: unknown = JSON.parse(body);
-    if (typeof parsed === "object" && parsed !== null && "name" in parsed && typeof parsed.name === "string") {
-      return { id, name: parsed.name, input: "arguments" in parsed ? parsed.arguments : {} };
-    }
-  } catch {
-    // Not JSON: told to the policy as invalid input.
+    return open();
+  } catch (cause) {
+    throw new AgentError("checkpoint/corrupt", `${what} cannot be read: ${messageOf(cause)}; use an intact copy`, {
+      cause,
+    });
   }
-  const name = body.match(/"name"\s*:\s*"([^"]*)"/)?.[1] ?? "";
-  return { id, name, input: undefined, invalidInput: body };
 }

@@ -1,8 +1,8 @@
 import { createRandom, mixSeed } from "@afterstate/core";
+import { EMBEDDED_POLICY, writePolicyFolder } from "../checkpoints/policy-folder.js";
 import { drawConversation, type Habits } from "../environments/homework/conversation.js";
 import { drawPuzzle } from "../environments/homework/number-game.js";
 import { loadHomework } from "../environments/homework/questions.js";
-import { EMBEDDED_POLICY, writePolicyFolder } from "../policy/policy-folder.js";
 import { openTokenizer, type PolicyTokenizer } from "../policy/tokenizer.js";
 import { openBackend } from "../tensor/backend.js";
 import { type MaskedSequence, supervisedLoss } from "../tensor/supervised-loss.js";

@@ -21,8 +21,9 @@ export interface GradientAgreement {
   readonly power: number;
 }
 
-/** Weights under training with the moments of AdamW. Owns its tensors. */
+/** Weights under training with the moments of AdamW. Owns its tensors, but not the frozen ones. */
 export interface Trainable {
+  /** The weights under training and the frozen ones. */
   readonly parameters: Parameters;
   /** Adds the gradient of `loss` to the accumulated one, as part of one half of the batch. @returns the loss. */
   accumulate(loss: (parameters: Parameters) => tf.Scalar, half?: 0 | 1): Promise<number>;
@@ -46,13 +47,23 @@ export interface Trainable {
  *   m ← β₁m + (1 − β₁)g        v ← β₂v + (1 − β₂)g²
  *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
  *
+ * @param frozen weights that the loss depends on and that stay as they are; the caller disposes them.
+ *
  * Gradients, moments and weights are handled as one flat vector: a dozen kernels a step, whatever the number of weights.
  */
-export function createTrainable(initial: PolicyWeights, options: AdamOptions, optimizer?: PolicyWeights): Trainable {
+export function createTrainable(
+  initial: PolicyWeights,
+  options: AdamOptions,
+  {
+    optimizer,
+    frozen,
+  }: { readonly optimizer?: PolicyWeights | undefined; readonly frozen?: Parameters | undefined } = {},
+): Trainable {
   const names = [...initial.keys()];
   const shapes = names.map((name) => [...initial.get(name)!.shape]);
   const sizes = shapes.map((shape) => shape.reduce((product, size) => product * size, 1));
   let parameters = uploadWeights(initial);
+  const all = (): Parameters => (frozen === undefined ? parameters : new Map([...frozen, ...parameters]));
   let [mean, variance] = [moment("exp_avg"), moment("exp_avg_sq")];
   let time = optimizer?.get("step")?.data[0] ?? 0;
   /** Of each half of the batch. */
@@ -86,12 +97,13 @@ export function createTrainable(initial: PolicyWeights, options: AdamOptions, op
 
   return {
     get parameters() {
-      return parameters;
+      return all();
     },
 
     async accumulate(loss, half = 0) {
       const value = tf.tidy(() => {
-        const evaluate = (...tensors: tf.Tensor[]) => loss(new Map(names.map((name, i) => [name, tensors[i]!])));
+        const evaluate = (...tensors: tf.Tensor[]) =>
+          loss(new Map([...(frozen ?? []), ...names.map((name, i) => [name, tensors[i]!] as const)]));
         const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([
           ...parameters.values(),
         ]);

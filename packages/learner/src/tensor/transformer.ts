@@ -1,9 +1,11 @@
 import { AgentError, createRandom } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights, WeightArray } from "../types.js";
+import { adapted, type LoraConfig, loraShapes } from "./lora.js";
 import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
+import { type RopeScaling, rotaryFrequencies } from "./rotary-frequencies.js";
 
-/** The shape of a decoder-only transformer of the Llama family. Names are those of Hugging Face's `config.json`. */
+/** The shape of a decoder-only transformer of the Llama and Qwen families. Names are those of Hugging Face's `config.json`. */
 export interface TransformerConfig {
   readonly vocab_size: number;
   readonly hidden_size: number;
@@ -16,6 +18,16 @@ export interface TransformerConfig {
   readonly rms_norm_eps: number;
   /** The output head is the embedding table. */
   readonly tie_word_embeddings: boolean;
+  /** Width of one attention head, where it is not hidden_size ÷ num_attention_heads (Qwen3). */
+  readonly head_dim?: number;
+  /** Queries, keys and values have biases (Qwen2). */
+  readonly attention_bias?: boolean;
+  /** Queries and keys are normalised per head before they are rotated (Qwen3). No name of Hugging Face's: there it follows from model_type. */
+  readonly qk_norm?: boolean;
+  /** Rotary angles are slowed down, for contexts longer than those of the first training. */
+  readonly rope_scaling?: RopeScaling;
+  /** The matrices are frozen, and what is learned are adapters beside them. Hugging Face has it in a file of its own. */
+  readonly lora?: LoraConfig;
 }
 
 /** Weights on the tensor backend, by Hugging Face name. The holder disposes them. */
@@ -24,15 +36,26 @@ export type Parameters = ReadonlyMap<string, tf.Tensor>;
 /** The name and shape of every weight of an architecture, in a fixed order. */
 export function weightShapes(config: TransformerConfig): ReadonlyMap<string, readonly number[]> {
   const { vocab_size: vocab, hidden_size: hidden, intermediate_size: intermediate } = config;
-  const keyValue = config.num_key_value_heads * headDimOf(config);
+  const headDim = headDimOf(config);
+  const query = config.num_attention_heads * headDim;
+  const keyValue = config.num_key_value_heads * headDim;
   const shapes = new Map<string, readonly number[]>([["model.embed_tokens.weight", [vocab, hidden]]]);
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const prefix = `model.layers.${layer}`;
     shapes.set(`${prefix}.input_layernorm.weight`, [hidden]);
-    shapes.set(`${prefix}.self_attn.q_proj.weight`, [hidden, hidden]);
+    shapes.set(`${prefix}.self_attn.q_proj.weight`, [query, hidden]);
     shapes.set(`${prefix}.self_attn.k_proj.weight`, [keyValue, hidden]);
     shapes.set(`${prefix}.self_attn.v_proj.weight`, [keyValue, hidden]);
-    shapes.set(`${prefix}.self_attn.o_proj.weight`, [hidden, hidden]);
+    if (config.attention_bias === true) {
+      shapes.set(`${prefix}.self_attn.q_proj.bias`, [query]);
+      shapes.set(`${prefix}.self_attn.k_proj.bias`, [keyValue]);
+      shapes.set(`${prefix}.self_attn.v_proj.bias`, [keyValue]);
+    }
+    if (config.qk_norm === true) {
+      shapes.set(`${prefix}.self_attn.q_norm.weight`, [headDim]);
+      shapes.set(`${prefix}.self_attn.k_norm.weight`, [headDim]);
+    }
+    shapes.set(`${prefix}.self_attn.o_proj.weight`, [hidden, query]);
     shapes.set(`${prefix}.post_attention_layernorm.weight`, [hidden]);
     shapes.set(`${prefix}.mlp.gate_proj.weight`, [intermediate, hidden]);
     shapes.set(`${prefix}.mlp.up_proj.weight`, [intermediate, hidden]);
@@ -43,7 +66,7 @@ export function weightShapes(config: TransformerConfig): ReadonlyMap<string, rea
   return shapes;
 }
 
-/** New weights: norms 1, matrices normal with σ = 0.02, those that write to the residual stream ÷ √(2 layers) (GPT-2). */
+/** New weights: norms 1, biases 0, matrices normal with σ = 0.02, those that write to the residual stream ÷ √(2 layers) (GPT-2). */
 export function initialWeights(config: TransformerConfig, seed: number): PolicyWeights {
   const random = createRandom(seed);
   const normal = () => Math.sqrt(-2 * Math.log(1 - random.next())) * Math.cos(2 * Math.PI * random.next());
@@ -52,15 +75,24 @@ export function initialWeights(config: TransformerConfig, seed: number): PolicyW
     const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
     const writesResidual = name.includes("o_proj") || name.includes("down_proj");
     const sigma = writesResidual ? 0.02 / Math.sqrt(2 * config.num_hidden_layers) : 0.02;
-    for (let i = 0; i < data.length; i++) data[i] = shape.length === 1 ? 1 : normal() * sigma;
+    if (name.endsWith("norm.weight")) data.fill(1);
+    else if (shape.length > 1) for (let i = 0; i < data.length; i++) data[i] = normal() * sigma;
     weights.set(name, { shape, data });
   }
   return weights;
 }
 
+/** The weights that learn, and of which versions are made: the adapters where there are any, else all. */
+export function learnedShapes(config: TransformerConfig): ReadonlyMap<string, readonly number[]> {
+  return config.lora === undefined ? weightShapes(config) : loraShapes(weightShapes(config), config.lora);
+}
+
 /** @throws AgentError `checkpoint/mismatch` when a weight is missing, surplus or of another shape. */
-export function assertWeightsFit(config: TransformerConfig, weights: PolicyWeights): void {
-  const shapes = weightShapes(config);
+export function assertWeightsFit(
+  config: TransformerConfig,
+  weights: PolicyWeights,
+  shapes = weightShapes(config),
+): void {
   const fail = (what: string) => {
     throw new AgentError("checkpoint/mismatch", `the weights do not fit the architecture: ${what}`);
   };
@@ -109,21 +141,33 @@ export function hiddenStates(
   attend: Attend,
 ): tf.Tensor2D {
   const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
-  const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D =>
-    tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true);
+  const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
+    const y = tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true) as tf.Tensor2D;
+    const extras = [parameters.get(`${name}.bias`), adapted(parameters, config.lora, x, name)];
+    return extras.reduce<tf.Tensor2D>((sum, extra) => (extra === undefined ? sum : tf.add(sum, extra)), y);
+  };
   const headDim = headDimOf(config);
   const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
+  /** RMS norm of each head, where the architecture has one. */
+  const normalised = (x: tf.Tensor4D, name: string): tf.Tensor4D =>
+    config.qk_norm === true
+      ? tf.reshape(rmsNorm(tf.reshape(x, [-1, headDim]), weight(`${name}.weight`), config.rms_norm_eps), x.shape)
+      : x;
   const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
 
   let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const prefix = `model.layers.${layer}`;
     const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
-    const q = rotary(toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads), angles);
-    const k = rotary(toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads), angles);
+    const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
+    const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
     const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
-    const mixed = attend(layer, { queries: headsFirst(q), keys: headsFirst(k), values: headsFirst(v) });
-    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, config.hidden_size]) as tf.Tensor2D;
+    const mixed = attend(layer, {
+      queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
+      keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
+      values: headsFirst(v),
+    });
+    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
     x = tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
 
     const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
@@ -160,7 +204,7 @@ export function causalMask(seq: number): tf.Tensor4D {
 export const MASKED = -1e9;
 
 /**
- * Angles of given positions: θ_j = position · rope_theta^(−2j/headDim).
+ * Angles of given positions: θ_j = position · ω_j, see {@link rotaryFrequencies}.
  *
  * @param positions row after row. [batch · seq]; batch is 1 when all rows share them.
  */
@@ -171,11 +215,12 @@ export function rotaryAngles(
 ): RotaryAngles {
   const headDim = headDimOf(config);
   const half = headDim / 2;
+  const frequencies = rotaryFrequencies(config.rope_theta, headDim, config.rope_scaling);
   const cos = new Float32Array(batch * seq * headDim);
   const sin = new Float32Array(batch * seq * headDim);
   for (let i = 0; i < batch * seq; i++) {
     for (let j = 0; j < half; j++) {
-      const angle = positions[i]! * config.rope_theta ** (-j / half);
+      const angle = positions[i]! * frequencies[j]!;
       for (const at of [i * headDim + j, i * headDim + half + j]) {
         cos[at] = Math.cos(angle);
         sin[at] = Math.sin(angle);
@@ -197,7 +242,7 @@ export function rotaryAngles(
 
 /** Width of one attention head. */
 export function headDimOf(config: TransformerConfig): number {
-  return config.hidden_size / config.num_attention_heads;
+  return config.head_dim ?? config.hidden_size / config.num_attention_heads;
 }
 
 /** Grouped-query attention (arXiv:2305.13245): each key-value head serves heads ÷ kvHeads query heads. */

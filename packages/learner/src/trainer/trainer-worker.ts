@@ -1,12 +1,13 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { AgentError, messageOf } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
-import type { UpdateRequest } from "../types.js";
+import type { PolicyWeights, UpdateRequest } from "../types.js";
 import { createTrainer } from "./trainer.js";
 
 /* The other end of worker-trainer.ts: a trainer on a thread of its own, with a tensor backend of its own. */
 
-const trainer = await createTrainer(workerData as TransformerConfig);
+const { config, base } = workerData as { readonly config: TransformerConfig; readonly base?: PolicyWeights };
+const trainer = await createTrainer(config, base);
 parentPort!.postMessage({ backend: trainer.backend });
 parentPort!.on("message", async ({ id, request }: { id: number; request: UpdateRequest }) => {
   try {

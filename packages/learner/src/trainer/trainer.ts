@@ -3,12 +3,13 @@ import { openBackend } from "../tensor/backend.js";
 import { batchStatistics, type PolicyBatch, policyLoss, preparePolicyBatch } from "../tensor/policy-loss.js";
 import { createTrainable } from "../tensor/trainable.js";
 import {
+  assertWeightsFit,
   disposeParameters,
   type Parameters as ModelParameters,
   type TransformerConfig,
   uploadWeights,
 } from "../tensor/transformer.js";
-import type { PolicyTrainer, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
 import { SignalShare } from "./signal-share.js";
 
 /** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
@@ -16,24 +17,47 @@ const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
 /** Rows of one forward and backward pass. */
 const MICRO_BATCH = 16;
 
-/** A trainer on the tensor backend of this thread. An update is a function of its request alone. */
-export async function createTrainer(config: TransformerConfig): Promise<PolicyTrainer> {
+/**
+ * A trainer on the tensor backend of this thread. An update is a function of its request alone.
+ *
+ * @param base the frozen weights under the adapters, for a config with `lora`; not needed otherwise.
+ */
+export async function createTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
   const backend = await openBackend();
+  const frozen = config.lora === undefined ? undefined : uploadWeights(requireBase(config, base));
   return {
     backend: backend.description,
-    update: (request) => update(config, request),
-    dispose: async () => {},
+    update: (request) => update(config, frozen, request),
+    dispose: async () => {
+      if (frozen !== undefined) disposeParameters(frozen);
+    },
   };
+}
+
+function requireBase(config: TransformerConfig, base: PolicyWeights | undefined): PolicyWeights {
+  if (base === undefined) {
+    throw new AgentError(
+      "lora/no-base",
+      "adapters are trained over frozen weights; give them to the trainer as `base`",
+    );
+  }
+  assertWeightsFit(config, base);
+  return base;
 }
 
 /**
  * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples with {@link policyLoss}.
  */
-async function update(config: TransformerConfig, request: UpdateRequest): Promise<UpdateResult> {
+async function update(
+  config: TransformerConfig,
+  frozen: ModelParameters | undefined,
+  request: UpdateRequest,
+): Promise<UpdateResult> {
   const { options } = request;
   const started = performance.now();
-  const trainable = createTrainable(request.weights, ADAM, request.optimizer);
-  const reference = uploadWeights(request.reference);
+  const trainable = createTrainable(request.weights, ADAM, { optimizer: request.optimizer, frozen });
+  const learnedReference = uploadWeights(request.reference);
+  const reference = frozen === undefined ? learnedReference : new Map([...frozen, ...learnedReference]);
   const batches: HalfBatch[] = [];
   try {
     for (const { half, rows } of inBatches(request.samples)) {
@@ -76,7 +100,7 @@ async function update(config: TransformerConfig, request: UpdateRequest): Promis
     };
   } finally {
     trainable.dispose();
-    disposeParameters(reference);
+    disposeParameters(learnedReference);
     for (const { batch } of batches) batch.dispose();
   }
 }

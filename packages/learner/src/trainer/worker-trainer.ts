@@ -1,7 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { AgentError } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
-import type { PolicyTrainer, UpdateResult } from "../types.js";
+import type { PolicyTrainer, PolicyWeights, UpdateResult } from "../types.js";
 
 type Reply =
   | { readonly backend: string }
@@ -15,10 +15,14 @@ interface Pending {
 
 /**
  * A trainer on a thread of its own: updates never hold up serving.
+ *
+ * @param base the frozen weights under the adapters, for a config with `lora`; they are copied to the thread.
  * @throws AgentError `learner/trainer-failed` when the thread does not start.
  */
-export async function createWorkerTrainer(config: TransformerConfig): Promise<PolicyTrainer> {
-  const worker = new Worker(new URL("./trainer-worker.js", import.meta.url), { workerData: config });
+export async function createWorkerTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
+  const worker = new Worker(new URL("./trainer-worker.js", import.meta.url), {
+    workerData: { config, ...(config.lora !== undefined && { base }) },
+  });
   const pending = new Map<number, Pending>();
   let [next, disposed] = [0, false];
 

@@ -1,0 +1,50 @@
+import type { WeightArray } from "../types.js";
+import { CheckpointError } from "./checkpoint-error.js";
+import type { SourceFile } from "./source-file.js";
+import type { TensorType } from "./tensor-types.js";
+
+/** Where and how a tensor lies in a file. */
+export interface StoredTensor {
+  readonly name: string;
+  /** Outermost first, as Hugging Face writes it: [out, in]. */
+  readonly shape: readonly number[];
+  readonly type: TensorType;
+  /** Of its first byte in the file. */
+  readonly offset: number;
+  readonly bytes: number;
+}
+
+/** Read at once, in bytes at most: a large tensor needs this much on top of its float32 form. */
+const CHUNK_BYTES = 1 << 23;
+
+/** Reads a tensor as float32. @throws CheckpointError `checkpoint/corrupt` when the file is shorter than it was. */
+export function readTensor(file: SourceFile, { shape, type, offset, bytes }: StoredTensor): WeightArray {
+  const data = new Float32Array(elementCount(shape));
+  const chunkBlocks = Math.floor(CHUNK_BYTES / type.blockBytes);
+  const blocks = bytes / type.blockBytes;
+  for (let block = 0; block < blocks; block += chunkBlocks) {
+    const count = Math.min(chunkBlocks, blocks - block);
+    const into = data.subarray(block * type.blockElements, (block + count) * type.blockElements);
+    type.decode(file.read(offset + block * type.blockBytes, count * type.blockBytes), into);
+  }
+  return { shape, data };
+}
+
+/** Product of the sizes; 1 for a scalar. */
+export function elementCount(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** @throws CheckpointError `checkpoint/corrupt` when a weight is NaN or infinite. */
+export function assertFinite(file: string, tensor: string, { data }: WeightArray): void {
+  for (let i = 0; i < data.length; i++) {
+    if (!Number.isFinite(data[i])) {
+      throw new CheckpointError("corrupt", {
+        file,
+        tensor,
+        expected: "finite numbers",
+        found: `${data[i]} at element ${i}`,
+      });
+    }
+  }
+}

@@ -1,0 +1,120 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createRandom } from "@afterstate/core";
+import { beforeAll, describe, expect, it } from "vitest";
+import { readAdapterFolder, writeAdapterFolder } from "../checkpoints/adapter-folder.js";
+import { TINY_CONFIG } from "../testing/tiny-config.js";
+import { createTrainer } from "../trainer/trainer.js";
+import type { PolicyWeights, UpdateOptions } from "../types.js";
+import { openBackend } from "./backend.js";
+import { initialAdapter, type LoraConfig, loraShapes, mergeAdapter } from "./lora.js";
+import { responseLogProbs } from "./policy-loss.js";
+import { initialWeights, learnedShapes, type TransformerConfig, uploadWeights, weightShapes } from "./transformer.js";
+
+beforeAll(async () => {
+  await openBackend({ name: "wasm" });
+});
+
+const lora: LoraConfig = { r: 2, lora_alpha: 6, target_modules: ["q_proj", "v_proj", "down_proj"] };
+const config: TransformerConfig = { ...TINY_CONFIG, lora };
+const base = initialWeights(TINY_CONFIG, 5);
+const row = { promptIds: [1, 2, 3], ids: [4, 5, 6], temperature: 1 };
+const logProbs = async (config: TransformerConfig, ...weights: readonly PolicyWeights[]) =>
+  (await responseLogProbs(new Map(weights.flatMap((part) => [...uploadWeights(part)])), config, [row]))[0]!;
+
+/** Adapters whose B is not zero. */
+function drawAdapter(): PolicyWeights {
+  const random = createRandom(3);
+  return new Map(
+    [...initialAdapter(learnedShapes(config), 1)].map(([name, { shape, data }]) => [
+      name,
+      { shape, data: data.map(() => random.next() - 0.5) },
+    ]),
+  );
+}
+
+describe("adapters", () => {
+  it("have PEFT's names and shapes", () => {
+    expect([...learnedShapes(config)].slice(0, 4)).toEqual([
+      ["base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", [2, 8]],
+      ["base_model.model.model.layers.0.self_attn.q_proj.lora_B.weight", [8, 2]],
+      ["base_model.model.model.layers.0.self_attn.v_proj.lora_A.weight", [2, 8]],
+      ["base_model.model.model.layers.0.self_attn.v_proj.lora_B.weight", [4, 2]],
+    ]);
+  });
+
+  it("change nothing at first", async () => {
+    const adapter = initialAdapter(learnedShapes(config), 1);
+    expect(await logProbs(config, base, adapter)).toEqual(await logProbs(TINY_CONFIG, base));
+  });
+
+  it("compute beside the matrices what the merged matrices compute", async () => {
+    const adapter = drawAdapter();
+    const beside = await logProbs(config, base, adapter);
+    const merged = await logProbs(TINY_CONFIG, mergeAdapter(base, adapter, lora));
+    beside.forEach((logProb, t) => expect(logProb).toBeCloseTo(merged[t]!, 4));
+    expect(Math.abs(beside[0]! - (await logProbs(TINY_CONFIG, base))[0]!)).toBeGreaterThan(1e-2);
+  });
+
+  it("learn over a base that stays as it is", async () => {
+    const options: UpdateOptions = {
+      learningRate: 1e-2,
+      stepSize: "fixed",
+      epochs: 3,
+      clipLow: 0.2,
+      clipHigh: 10,
+      klCoefficient: 0,
+      distillationWeight: 0,
+      distillationClip: 5,
+      gradientClip: 1,
+      lossDenominator: 4,
+    };
+    const tokens = { ...row, logProbs: [0, 0, 0], mask: [1, 1, 1] };
+    const sample = { of: { episodeId: "e/0", stepIndex: 0 }, policyVersion: "base", tokens, advantages: [1, 1, 1] };
+    const trainer = await createTrainer(config, base);
+    const adapter = initialAdapter(learnedShapes(config), 1);
+    const { weights, optimizer } = await trainer.update({
+      weights: adapter,
+      reference: adapter,
+      samples: [sample],
+      options,
+    });
+    await trainer.dispose();
+    expect([...weights.keys()]).toEqual([...adapter.keys()]);
+    expect([...optimizer.keys()].filter((name) => !name.includes("lora"))).toEqual(["step", "signal_share"]);
+    const [before, after] = [await logProbs(config, base, adapter), await logProbs(config, base, weights)];
+    const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+    expect(sum(after)).toBeGreaterThan(sum(before) + 0.01);
+    await expect(createTrainer(config)).rejects.toMatchObject({ code: "lora/no-base" });
+  });
+
+  it("refuse targets and ranks that make no sense", () => {
+    const shapes = (changes: Partial<LoraConfig>) => () =>
+      loraShapes(weightShapes(TINY_CONFIG), { ...lora, ...changes });
+    expect(shapes({ target_modules: ["embed_tokens"] })).toThrow('target_modules has "embed_tokens"');
+    expect(shapes({ target_modules: [] })).toThrow("target_modules is empty");
+    expect(shapes({ r: 0 })).toThrow("r is 0");
+  });
+});
+
+describe("an adapter folder", () => {
+  it("comes back as it was written, and says what is wrong with another", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "afterstate-adapter-"));
+    try {
+      const adapter = drawAdapter();
+      writeAdapterFolder(folder, { lora, adapter }, "base");
+      const read = readAdapterFolder(folder, TINY_CONFIG);
+      expect(read.lora).toEqual(lora);
+      expect([...read.adapter]).toEqual([...adapter]);
+      const wider = { ...TINY_CONFIG, hidden_size: 16 };
+      expect(() => readAdapterFolder(folder, wider)).toThrow("expected [2, 16]");
+      await writeFile(join(folder, "adapter_config.json"), '{"peft_type":"IA3"}');
+      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow('expected peft_type "LORA", found "IA3"');
+      await rm(join(folder, "adapter_config.json"));
+      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow("adapter_config.json");
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  });
+});
