@@ -44,14 +44,13 @@ export interface KernelThreads {
   dispose(): void;
 }
 
-/** Starts `count` threads over the caller's memory; undefined for none. */
+/** Starts `count` threads over the caller's memory. */
 export function startKernelThreads(
   count: number,
   module: WasmModule,
   memory: WasmMemory,
   own: KernelExports,
-): KernelThreads | undefined {
-  if (count < 1) return undefined;
+): KernelThreads {
   const names = Object.keys(own) as (keyof Kernels)[];
   const threads = Array.from({ length: count }, (): Thread => {
     const box = new SharedArrayBuffer(BOX);

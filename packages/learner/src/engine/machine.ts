@@ -62,11 +62,12 @@ export function openMachine(options: MachineOptions = {}): Machine {
   const arena = new Arena();
   const module = compileKernels();
   const own = bindKernels(module, arena.memory);
-  const threads = startKernelThreads(count - 1, module, arena.memory, own);
+  let threads: KernelThreads | undefined;
+  /** The threads, started when the first kernel is worth them. */
+  const started = count < 2 ? undefined : () => (threads ??= startKernelThreads(count - 1, module, arena.memory, own));
   const blas = loadBlas(count);
-  const kernels = shareKernels(own, threads);
-  const rooms = Array.from({ length: 1 }, () => arena.allocate(own.sgemmRoom() / 4));
-  const room = rooms[0]!;
+  const kernels = shareKernels(own, started);
+  const room = arena.allocate(own.sgemmRoom() / 4);
 
   const multiplyHere = ({ m, n, k, a, lda, b, ldb, c, ldc, ...product }: Product): void => {
     const address = typeof b === "number" ? b : b.address!;
@@ -116,7 +117,7 @@ function multiplyByBlas(blas: Blas, { floats }: Arena, product: Product): void {
 }
 
 /** The kernels by their whole size, on the threads where that is worth it. */
-function shareKernels(own: KernelExports, threads: KernelThreads | undefined): Kernels {
+function shareKernels(own: KernelExports, threads: (() => KernelThreads) | undefined): Kernels {
   const shared: Record<string, (...numbers: number[]) => number | undefined> = {};
   for (const name of Object.keys(own) as (keyof Kernels)[]) {
     const kernel = own[name];
@@ -127,7 +128,7 @@ function shareKernels(own: KernelExports, threads: KernelThreads | undefined): K
       if (threads === undefined || elements === undefined || elements(numbers, count) < WORTH_SHARING) {
         return kernel(...numbers, 0, count);
       }
-      return threads.run(name, numbers, count, BY_COLUMN.has(name) ? PART : 1) as undefined;
+      return threads().run(name, numbers, count, BY_COLUMN.has(name) ? PART : 1) as undefined;
     };
   }
   return shared as unknown as Kernels;

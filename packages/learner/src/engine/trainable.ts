@@ -2,12 +2,13 @@ import { AgentError } from "@afterstate/core";
 import type { AdamOptions, GradientAgreement } from "../tensor/trainable.js";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyWeights, WeightArray } from "../types.js";
-import { backwardPass, chooseKeep, forwardPass, type Keep } from "./forward-pass.js";
+import { backwardPass, chooseKeep, forwardPass } from "./forward-pass.js";
 import type { Machine } from "./machine.js";
-import { type Model, modelOf } from "./model.js";
+import type { Model } from "./model.js";
 import type { PackedTokens, SelectedRows } from "./packed-tokens.js";
 import { openRotaryTable } from "./rotary-table.js";
 import { type ScoreRows, scoreRows } from "./score-rows.js";
+import { createScorer, type Scorer } from "./scorer.js";
 import { fillBlock, layOut, type Placed, type PlacedWeights } from "./weights.js";
 
 /** A loss that is a sum over rows. */
@@ -21,11 +22,10 @@ export interface RowLoss {
 
 /** Weights under training in an engine, with the moments of AdamW. Owns its blocks. */
 export interface Trainable {
-  readonly model: Model;
+  /** Scores under the weights as they are now. */
+  readonly scorer: Scorer;
   /** Adds the gradient of `loss` to the accumulated one, as part of one half of the batch. @returns the loss. */
   accumulate(loss: RowLoss, half?: 0 | 1): number;
-  /** Calls `use` with the scores of selected rows, without gradient. @returns log π of the targets, in nats. [selected] */
-  score(tokens: PackedTokens, selected: SelectedRows, use?: (part: ScoreRows) => void): Float32Array;
   /** How far the halves agree on the accumulated gradient; undefined while one of them has none. */
   agreement(): GradientAgreement | undefined;
   /**
@@ -81,7 +81,8 @@ export function createTrainable(
     const address = learned + offset * 4;
     return [name, { data: arena.view(address, data.length), address, learned: offset }];
   });
-  const model = modelOf(config, new Map([...(frozen ?? []), ...own]));
+  const scorer = createScorer(machine, config, new Map([...(frozen ?? []), ...own]));
+  const { model } = scorer;
   const table = openRotaryTable(arena, config);
 
   const read = (block: number, suffix: string): [string, WeightArray][] =>
@@ -93,10 +94,9 @@ export function createTrainable(
     for (const half of halves) if (half !== undefined) arena.free(half);
     halves.fill(undefined);
   };
-  const forward = (tokens: PackedTokens, keep: Keep) => forwardPass(machine, model, table, tokens, keep);
 
   return {
-    model,
+    scorer,
 
     accumulate({ tokens, selected, gradient }, half = 0) {
       if (halves[half] === undefined) {
@@ -107,22 +107,13 @@ export function createTrainable(
       const gradients = halves[half];
       table.reach(tokens.longest);
       return arena.pass(() => {
-        const pass = forward(tokens, chooseKeep(model, tokens, activationBytes));
+        const pass = forwardPass(machine, model, table, tokens, chooseKeep(model, tokens, activationBytes));
         const dx = arena.take(tokens.rows * model.hidden);
         let loss = 0;
         const use = (part: ScoreRows) => arena.scope(() => (loss += gradient(machine, model, part)));
         scoreRows(machine, model, pass.streams.at(-1)!, tokens.rows, selected, use, { dx, gradients });
         backwardPass(machine, model, pass, dx, gradients);
         return loss;
-      });
-    },
-
-    score(tokens, selected, use) {
-      if (selected.rows.length === 0) return new Float32Array(0);
-      table.reach(tokens.longest);
-      return arena.pass(() => {
-        const { streams } = forward(tokens, "nothing");
-        return scoreRows(machine, model, streams.at(-1)!, tokens.rows, selected, use);
       });
     },
 
@@ -181,6 +172,7 @@ export function createTrainable(
       dropGradient();
       for (const address of [learned, mean, variance]) arena.free(address);
       table.free();
+      scorer.free();
     },
   };
 }
