@@ -1,3 +1,5 @@
+import { sum4 } from "./exponential";
+
 /*
  * C = α op(A) op(B) + β C in float32, row-major, for machines without a BLAS of their own (after Goto & van de Geijn, "Anatomy of
  * High-Performance Matrix Multiplication", ACM TOMS 34(3), 2008): blocks of A and B are packed into panels of 4 rows and 8 columns that
@@ -9,16 +11,30 @@ const TILE_COLUMNS: i32 = 8;
 const BLOCK_DEPTH: i32 = 256;
 const BLOCK_ROWS: i32 = 128;
 const BLOCK_COLUMNS: i32 = 512;
+/** Up to so many rows nothing is packed. */
+const FEW_ROWS: i32 = 2;
 
-/** Bytes of room that {@link sgemm} needs at `room`. */
-export function sgemmRoom(): i32 {
+/** Where this instance packs blocks: each thread has an instance, and a room, of its own. */
+let room: usize = 0;
+
+/** Bytes that {@link useRoom} needs. */
+export function roomBytes(): i32 {
   return (BLOCK_DEPTH * (BLOCK_ROWS + BLOCK_COLUMNS) + TILE_ROWS * TILE_COLUMNS) << 2;
 }
 
-/** Rows from … to − 1 of C. op(A) [m, k], op(B) [k, n], C [m, n]; ld: floats from one row of what is stored to the next. */
+/** Gives this instance memory to pack blocks in. */
+export function useRoom(address: usize): void {
+  room = address;
+}
+
+/**
+ * Columns from … to − 1 of C where `byColumns`, else rows. op(A) [m, k], op(B) [k, n], C [m, n]; ld: floats from one row of what is
+ * stored to the next.
+ */
 export function sgemm(
   transposeA: i32,
   transposeB: i32,
+  m: i32,
   n: i32,
   k: i32,
   alpha: f32,
@@ -29,27 +45,29 @@ export function sgemm(
   beta: f32,
   c: usize,
   ldc: i32,
-  room: usize,
+  byColumns: i32,
   from: i32,
   to: i32,
 ): void {
-  if (beta !== 1) scaleBlock(c, ldc, beta, n, from, to);
-  if (transposeB && !transposeA && to - from <= 2) {
-    for (let row = from; row < to; row++) {
-      multiplyRow(a + ((<usize>row * <usize>lda) << 2), b, ldb, c + ((<usize>row * <usize>ldc) << 2), n, k, alpha);
-    }
+  const firstRow = byColumns ? 0 : from;
+  const lastRow = byColumns ? m : to;
+  const firstColumn = byColumns ? from : 0;
+  const lastColumn = byColumns ? to : n;
+  if (beta !== 1) scaleBlock(c, ldc, beta, firstRow, lastRow, firstColumn, lastColumn);
+  if (transposeB && !transposeA && lastRow - firstRow <= FEW_ROWS) {
+    multiplyRows(a, lda, b, ldb, c, ldc, k, alpha, firstRow, lastRow, firstColumn, lastColumn);
     return;
   }
   const packedB = room;
   const packedA = room + ((<usize>BLOCK_DEPTH * <usize>BLOCK_COLUMNS) << 2);
   const tile = packedA + ((<usize>BLOCK_DEPTH * <usize>BLOCK_ROWS) << 2);
-  for (let column = 0; column < n; column += BLOCK_COLUMNS) {
-    const columns = min(BLOCK_COLUMNS, n - column);
+  for (let column = firstColumn; column < lastColumn; column += BLOCK_COLUMNS) {
+    const columns = min(BLOCK_COLUMNS, lastColumn - column);
     for (let start = 0; start < k; start += BLOCK_DEPTH) {
       const depth = min(BLOCK_DEPTH, k - start);
       packB(transposeB, b, ldb, start, depth, column, columns, packedB);
-      for (let row = from; row < to; row += BLOCK_ROWS) {
-        const rows = min(BLOCK_ROWS, to - row);
+      for (let row = firstRow; row < lastRow; row += BLOCK_ROWS) {
+        const rows = min(BLOCK_ROWS, lastRow - row);
         packA(transposeA, a, lda, row, rows, start, depth, alpha, packedA);
         multiplyBlock(packedA, packedB, rows, columns, depth, c, ldc, row, column, tile);
       }
@@ -57,39 +75,55 @@ export function sgemm(
   }
 }
 
-function scaleBlock(c: usize, ldc: i32, beta: f32, n: i32, from: i32, to: i32): void {
-  for (let row = from; row < to; row++) {
+function scaleBlock(c: usize, ldc: i32, beta: f32, firstRow: i32, lastRow: i32, first: i32, last: i32): void {
+  for (let row = firstRow; row < lastRow; row++) {
     const start = c + ((<usize>row * <usize>ldc) << 2);
-    if (beta === 0) memory.fill(start, 0, (<usize>n) << 2);
-    else for (let i = 0; i < n; i++) store<f32>(start + ((<usize>i) << 2), load<f32>(start + ((<usize>i) << 2)) * beta);
+    if (beta === 0) memory.fill(start + ((<usize>first) << 2), 0, (<usize>(last - first)) << 2);
+    else {
+      for (let i = first; i < last; i++) {
+        store<f32>(start + ((<usize>i) << 2), load<f32>(start + ((<usize>i) << 2)) * beta);
+      }
+    }
   }
 }
 
-/** y += α x Bᵀ for one row x: B is read once, as it lies. */
-function multiplyRow(x: usize, b: usize, ldb: i32, y: usize, n: i32, k: i32, alpha: f32): void {
-  for (let column = 0; column < n; column++) {
+/** C += α A Bᵀ for few rows: B is read once, as it lies. */
+function multiplyRows(
+  a: usize,
+  lda: i32,
+  b: usize,
+  ldb: i32,
+  c: usize,
+  ldc: i32,
+  k: i32,
+  alpha: f32,
+  firstRow: i32,
+  lastRow: i32,
+  firstColumn: i32,
+  lastColumn: i32,
+): void {
+  for (let column = firstColumn; column < lastColumn; column++) {
     const other = b + ((<usize>column * <usize>ldb) << 2);
-    let sum0 = f32x4.splat(0);
-    let sum1 = f32x4.splat(0);
-    let sum2 = f32x4.splat(0);
-    let sum3 = f32x4.splat(0);
-    let i = 0;
-    for (; i + 16 <= k; i += 16) {
-      const left = x + ((<usize>i) << 2);
-      const right = other + ((<usize>i) << 2);
-      sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
-      sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 16), v128.load(right, 16)));
-      sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 32), v128.load(right, 32)));
-      sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 48), v128.load(right, 48)));
+    for (let row = firstRow; row < lastRow; row++) {
+      const x = a + ((<usize>row * <usize>lda) << 2);
+      let sum0 = f32x4.splat(0);
+      let sum1 = f32x4.splat(0);
+      let sum2 = f32x4.splat(0);
+      let sum3 = f32x4.splat(0);
+      let i = 0;
+      for (; i + 16 <= k; i += 16) {
+        const left = x + ((<usize>i) << 2);
+        const right = other + ((<usize>i) << 2);
+        sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
+        sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 16), v128.load(right, 16)));
+        sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 32), v128.load(right, 32)));
+        sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 48), v128.load(right, 48)));
+      }
+      let sum = sum4(f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3)));
+      for (; i < k; i++) sum += load<f32>(x + ((<usize>i) << 2)) * load<f32>(other + ((<usize>i) << 2));
+      const at = c + ((<usize>row * <usize>ldc + <usize>column) << 2);
+      store<f32>(at, load<f32>(at) + alpha * sum);
     }
-    sum0 = f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3));
-    let sum =
-      f32x4.extract_lane(sum0, 0) +
-      f32x4.extract_lane(sum0, 1) +
-      (f32x4.extract_lane(sum0, 2) + f32x4.extract_lane(sum0, 3));
-    for (; i < k; i++) sum += load<f32>(x + ((<usize>i) << 2)) * load<f32>(other + ((<usize>i) << 2));
-    const at = y + ((<usize>column) << 2);
-    store<f32>(at, load<f32>(at) + alpha * sum);
   }
 }
 

@@ -1,5 +1,5 @@
 import { Worker } from "node:worker_threads";
-import type { KernelExports, Kernels } from "./kernels.js";
+import type { Address, KernelExports, Kernels } from "./kernels.js";
 import type { WasmMemory, WasmModule } from "./webassembly.js";
 
 /** Of one thread: what it has been asked for, what it has done, which kernel, how many arguments. int32. */
@@ -16,8 +16,9 @@ const ARGUMENTS = 16;
  * Source text, because the same file runs from src/ in tests and from dist/.
  */
 const PROGRAM = `
-const { workerData: { module, memory, box, names, spins } } = require("node:worker_threads");
+const { workerData: { module, memory, room, box, names, spins } } = require("node:worker_threads");
 const kernels = new WebAssembly.Instance(module, { env: { memory } }).exports;
+kernels.useRoom(room);
 const state = new Int32Array(box);
 const values = new Float64Array(box, ${ARGUMENTS});
 for (let seen = 0; ; ) {
@@ -44,17 +45,17 @@ export interface KernelThreads {
   dispose(): void;
 }
 
-/** Starts `count` threads over the caller's memory. */
+/** Starts a thread for each room, over the caller's memory. */
 export function startKernelThreads(
-  count: number,
+  rooms: readonly Address[],
   module: WasmModule,
   memory: WasmMemory,
   own: KernelExports,
 ): KernelThreads {
   const names = Object.keys(own) as (keyof Kernels)[];
-  const threads = Array.from({ length: count }, (): Thread => {
+  const threads = rooms.map((room): Thread => {
     const box = new SharedArrayBuffer(BOX);
-    const worker = new Worker(PROGRAM, { eval: true, workerData: { module, memory, box, names, spins: SPINS } });
+    const worker = new Worker(PROGRAM, { eval: true, workerData: { module, memory, room, box, names, spins: SPINS } });
     worker.unref();
     return { worker, state: new Int32Array(box), values: new Float64Array(box, ARGUMENTS) };
   });

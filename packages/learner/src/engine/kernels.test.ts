@@ -96,6 +96,36 @@ it("shares a kernel among threads without changing a bit", () => {
         k.rmsNormBackward(x!, w!, scale!, dy!, dy!, 1, width, rows),
       ),
     sumRows: (on) => run(on, [drawnOnce(0), drawnOnce(1)], 1, (k, [dy, db]) => k.sumRows(dy!, db!, width, rows, width)),
+    "sgemm by rows": (on) =>
+      run(on, [drawnOnce(0), drawnOnce(1), drawnOnce(2)], 2, (_, [a, b, c]) =>
+        on.multiply({
+          m: rows,
+          n: 50,
+          k: 601,
+          a: a!,
+          lda: width,
+          b: b!,
+          ldb: 601,
+          transposeB: true,
+          c: c!,
+          ldc: width,
+        }),
+      ),
+    "sgemm by columns": (on) =>
+      run(on, [drawnOnce(0), drawnOnce(1), drawnOnce(2)], 2, (_, [a, b, c]) =>
+        on.multiply({
+          m: 2,
+          n: rows,
+          k: width,
+          a: a!,
+          lda: width,
+          b: b!,
+          ldb: width,
+          transposeB: true,
+          c: c!,
+          ldc: rows,
+        }),
+      ),
     causalSoftmax: (on) => run(on, [drawnOnce(0)], 0, (k, [s]) => k.causalSoftmax(s!, width, width, 700, 0.3, rows)),
     swigluBackward: (on) =>
       run(on, [drawnOnce(0), drawnOnce(1), drawnOnce(2)], 2, (k, [g, u, d]) =>

@@ -122,6 +122,7 @@ export interface Kernels {
   sgemm(
     transposeA: number,
     transposeB: number,
+    m: number,
     n: number,
     k: number,
     alpha: number,
@@ -132,8 +133,8 @@ export interface Kernels {
     beta: number,
     c: Address,
     ldc: number,
-    room: Address,
-    rows: number,
+    byColumns: 0 | 1,
+    rowsOrColumns: number,
   ): void;
   subtractRows(z: Address, logSumExp: Address, vocab: number, rows: number): void;
   sumRows(dy: Address, db: Address, width: number, rows: number, columns: number): void;
@@ -152,7 +153,10 @@ export interface Kernels {
 
 /** The compiled kernels as they are: `from` and `to` in place of the last argument. */
 export type KernelExports = Readonly<Record<keyof Kernels, (...numbers: number[]) => number>> & {
-  sgemmRoom(): number;
+  /** Bytes that {@link useRoom} needs. */
+  roomBytes(): number;
+  /** Gives an instance memory of its own for products. */
+  useRoom(address: Address): void;
 };
 
 /** The compiled module, beside the built package. */

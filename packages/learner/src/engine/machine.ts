@@ -62,18 +62,22 @@ export function openMachine(options: MachineOptions = {}): Machine {
   const arena = new Arena();
   const module = compileKernels();
   const own = bindKernels(module, arena.memory);
+  const rooms = Array.from({ length: count }, () => arena.allocate(own.roomBytes() / 4));
+  own.useRoom(rooms[0]!);
   let threads: KernelThreads | undefined;
   /** The threads, started when the first kernel is worth them. */
-  const started = count < 2 ? undefined : () => (threads ??= startKernelThreads(count - 1, module, arena.memory, own));
+  const started =
+    count < 2 ? undefined : () => (threads ??= startKernelThreads(rooms.slice(1), module, arena.memory, own));
   const blas = loadBlas(count);
   const kernels = shareKernels(own, started);
-  const room = arena.allocate(own.sgemmRoom() / 4);
 
   const multiplyHere = ({ m, n, k, a, lda, b, ldb, c, ldc, ...product }: Product): void => {
     const address = typeof b === "number" ? b : b.address!;
-    own.sgemm(
+    const byColumns = m < n ? 1 : 0;
+    kernels.sgemm(
       Number(product.transposeA ?? false),
       Number(product.transposeB ?? false),
+      m,
       n,
       k,
       product.alpha ?? 1,
@@ -84,9 +88,8 @@ export function openMachine(options: MachineOptions = {}): Machine {
       product.beta ?? 0,
       c,
       ldc,
-      room,
-      0,
-      m,
+      byColumns,
+      byColumns === 1 ? n : m,
     );
   };
   return {
@@ -140,6 +143,7 @@ const BY_COLUMN: ReadonlySet<string> = new Set<keyof Kernels>([
   "addTo",
   "rmsNormWeightGradient",
   "scatterAdd",
+  "sgemm",
   "sumRows",
   "swiglu",
   "swigluBackward",
@@ -162,6 +166,7 @@ const ELEMENTS: Readonly<Partial<Record<keyof Kernels, (numbers: readonly number
   rotary: ([, , , , heads, headDim], rows) => 2 * heads! * headDim! * rows,
   scaleRows: ([, , width], rows) => 2 * width! * rows,
   scatterAdd: ([, , , , rows], columns) => 2 * rows! * columns,
+  sgemm: ([, , m, n, k]) => (m! * n! * k!) / 8,
   subtractRows: ([, , vocab], rows) => 2 * vocab! * rows,
   sumRows: ([, , , rows], columns) => rows! * columns,
   swiglu: (_, elements) => 8 * elements,
