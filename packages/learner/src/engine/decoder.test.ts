@@ -38,6 +38,17 @@ describe("a decoder", () => {
     }
   });
 
+  it("gives the same scores for a prompt that is longer than a block of queries", () => {
+    const machine = openMachine({ threads: 1 });
+    const { learned } = drawnWeights(TINY_CONFIG, 5);
+    const decoder = createDecoder(machine, TINY_CONFIG, placeFrozen(machine, learned).placed);
+    const ids = Array.from({ length: 300 }, (_, t) => (t * t) % 11);
+    const [whole, single] = [decoder.openSlot(300), decoder.openSlot(300)];
+    const scores = [...decoder.decode([{ slot: whole, ids }])];
+    const oneByOne = ids.map((id) => [...decoder.decode([{ slot: single, ids: [id] }])]).at(-1)!;
+    scores.forEach((score, id) => expect(oneByOne[id]).toBeCloseTo(score, 4));
+  });
+
   it("refuses more tokens than a slot has room for", () => {
     const machine = openMachine({ threads: 1 });
     const decoder = createDecoder(

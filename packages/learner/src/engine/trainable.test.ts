@@ -80,6 +80,31 @@ describe.each(Object.entries(ARCHITECTURES))("training %s", (_name, config) => {
     }
   });
 
+  it("has the same gradients for a sequence that is computed block by block", async () => {
+    const wide = { ...config, vocab_size: 40_000, max_position_embeddings: 512 };
+    const { learned, frozen } = drawnWeights(wide, 3);
+    const ids = Array.from({ length: 301 }, (_, t) => (t * 997) % wide.vocab_size);
+    const sequences = [{ ids, mask: ids.map(() => 1) }, SEQUENCES[0]!];
+    const tensors = createTensorTrainable(learned, ADAM, { frozen: frozen && uploadWeights(frozen) });
+    const tensorLosses = [
+      await tensors.accumulate(tensorLoss(wide, sequences.slice(0, 1), 300)),
+      await tensors.accumulate(tensorLoss(wide, sequences.slice(1), 300)),
+    ];
+    await tensors.step(0, 1);
+    const optimizer = await tensors.optimizer();
+    tensors.dispose();
+    for (const [name, machine] of machines) {
+      const base = frozen && placeFrozen(machine, frozen);
+      const trainable = createTrainable(machine, wide, learned, ADAM, { frozen: base?.placed });
+      const loss = trainable.accumulate(supervisedLoss(sequences, 300));
+      expect(loss / (tensorLosses[0]! + tensorLosses[1]!), name).toBeCloseTo(1, 4);
+      trainable.step(0, 1);
+      expect(difference(optimizer, trainable.optimizer()), name).toBeLessThan(1e-3);
+      trainable.dispose();
+      base?.free();
+    }
+  });
+
   it("computes the same again when memory is short", () => {
     const machine = machines[0]![1];
     const base = frozen && placeFrozen(machine, frozen);
