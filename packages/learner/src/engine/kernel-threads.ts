@@ -40,8 +40,12 @@ interface Thread {
 
 /** Threads that compute parts of a kernel call beside the caller's own. */
 export interface KernelThreads {
-  /** Runs a kernel on [0, count) in as many equal parts as there are threads, the caller's included, and waits for all. */
-  run(name: keyof Kernels, head: readonly number[], count: number, multiple: number): void;
+  /**
+   * Runs a kernel on [0, count) in `parts` equal parts or as many as there are threads, the caller's included, and waits for all.
+   *
+   * @param multiple parts begin at multiples of it.
+   */
+  run(name: keyof Kernels, head: readonly number[], count: number, parts: number, multiple: number): void;
   dispose(): void;
 }
 
@@ -60,8 +64,8 @@ export function startKernelThreads(
     return { worker, state: new Int32Array(box), values: new Float64Array(box, ARGUMENTS) };
   });
   return {
-    run(name, head, count, multiple) {
-      const part = Math.ceil(count / (threads.length + 1) / multiple) * multiple;
+    run(name, head, count, parts, multiple) {
+      const part = Math.ceil(count / Math.min(parts, threads.length + 1) / multiple) * multiple;
       let from = 0;
       const asked = threads.filter(({ state, values }) => {
         if (from + part >= count) return false;

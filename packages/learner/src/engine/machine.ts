@@ -53,6 +53,8 @@ export interface MachineOptions {
 const SMALL_PRODUCT = 16 ** 3;
 /** Floats that a kernel touches from which on two threads are faster than one. */
 const WORTH_SHARING = 32_768;
+/** Kernels wait for memory more than for arithmetic: more threads would not help. */
+const MAX_KERNEL_THREADS = 8;
 /** Parts are multiples of it, so that threads do not write to the same cache line. */
 const PART = 16;
 
@@ -62,7 +64,7 @@ export function openMachine(options: MachineOptions = {}): Machine {
   const arena = new Arena();
   const module = compileKernels();
   const own = bindKernels(module, arena.memory);
-  const rooms = Array.from({ length: count }, () => arena.allocate(own.roomBytes() / 4));
+  const rooms = Array.from({ length: Math.min(count, MAX_KERNEL_THREADS) }, () => arena.allocate(own.roomBytes() / 4));
   own.useRoom(rooms[0]!);
   let threads: KernelThreads | undefined;
   /** The threads, started when the first kernel is worth them. */
@@ -128,10 +130,9 @@ function shareKernels(own: KernelExports, threads: (() => KernelThreads) | undef
     const elements = ELEMENTS[name];
     shared[name] = (...numbers) => {
       const count = numbers.pop()!;
-      if (threads === undefined || elements === undefined || elements(numbers, count) < WORTH_SHARING) {
-        return kernel(...numbers, 0, count);
-      }
-      return threads().run(name, numbers, count, BY_COLUMN.has(name) ? PART : 1) as undefined;
+      const parts = threads === undefined ? 1 : Math.floor((elements?.(numbers, count) ?? 0) / WORTH_SHARING) + 1;
+      if (threads === undefined || parts < 2) return kernel(...numbers, 0, count);
+      return threads().run(name, numbers, count, parts, BY_COLUMN.has(name) ? PART : 1) as undefined;
     };
   }
   return shared as unknown as Kernels;
