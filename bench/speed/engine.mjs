@@ -4,7 +4,7 @@
 import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
+import { createTrainer, EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
 import { createDecoder, createTrainable, openMachine, placeFrozen, supervisedLoss } from "@afterstate/learner/engine";
 import * as tensor from "@afterstate/learner/tensor";
 
@@ -69,6 +69,7 @@ const CASES = [
     ];
   }),
   { shape: "SmolLM2-135M LoRA", on: "PyTorch", kind: "training" },
+  { shape: "embedded", on: "engine", kind: "memory" },
 ].map((one) => ({ ...one, name: [one.shape, one.kind, one.streams, one.on].filter(Boolean).join(", ") }));
 
 if (process.argv[2] !== "--case") {
@@ -77,7 +78,7 @@ if (process.argv[2] !== "--case") {
   for (const one of wanted) {
     const result = one.on === "PyTorch" ? runPyTorch(one) : runCase(one);
     const key = `${one.shape} ${one.kind} ${one.streams}`;
-    if (one.on === "engine") first.set(key, result.tokensPerSecond);
+    if (one.on === "engine" && one.kind !== "memory") first.set(key, result.tokensPerSecond);
     const ratio = first.has(key) && result.tokensPerSecond && first.get(key) / result.tokensPerSecond;
     console.log(
       JSON.stringify({
@@ -92,7 +93,7 @@ if (process.argv[2] !== "--case") {
 }
 
 function runCase({ name, blas }) {
-  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--case", name], {
+  const child = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--case", name], {
     encoding: "utf8",
     env: { ...process.env, ...(blas && { AFTERSTATE_BLAS: blas }) },
   });
@@ -115,6 +116,7 @@ function lastJson({ stdout }) {
 
 async function measure({ name, shape, on, kind, streams }) {
   const { config } = SHAPES[shape];
+  if (kind === "memory") return { case: name, ...(await memoryOfUpdates(config)) };
   const { lora: _, ...plain } = config;
   const base = quickWeights(plain);
   const adapter = config.lora && tensor.initialAdapter(tensor.learnedShapes(config), 1);
@@ -202,6 +204,46 @@ async function onTensors(shape, base, kind, streams) {
     stopIds: new Set(),
   }));
   return { backend, tokens: streams * 24, step: () => tensor.sampleBatch(parameters, config, requests) };
+}
+
+/** Resident memory after the first five updates of a trainer, and after 200. */
+async function memoryOfUpdates(config) {
+  const trainer = await createTrainer(config);
+  const weights = quickWeights(config);
+  const sample = (row) => ({
+    of: { episodeId: `e/${row}`, stepIndex: 0 },
+    policyVersion: "base",
+    tokens: {
+      promptIds: Array.from({ length: 40 }, (_, t) => (row + t * 7) % config.vocab_size),
+      ids: Array.from({ length: 20 }, (_, t) => (row * 3 + t) % config.vocab_size),
+      logProbs: Array(20).fill(0),
+      mask: Array(20).fill(1),
+      temperature: 1,
+    },
+    advantages: Array(20).fill(row % 2 === 0 ? 1 : -1),
+  });
+  const samples = Array.from({ length: 16 }, (_, row) => sample(row));
+  const options = {
+    learningRate: 1e-4,
+    stepSize: "fixed",
+    epochs: 1,
+    clipLow: 0.2,
+    clipHigh: 0.2,
+    klCoefficient: 0.01,
+    distillationWeight: 0,
+    distillationClip: 5,
+    gradientClip: 1,
+    lossDenominator: 320,
+  };
+  const megabytes = [];
+  let now = { weights };
+  for (let update = 1; update <= 200; update++) {
+    now = await trainer.update({ ...now, reference: weights, samples, options });
+    if (update !== 5 && update !== 200) continue;
+    globalThis.gc?.();
+    megabytes.push(Math.round(process.memoryUsage().rss / 2 ** 20));
+  }
+  return { backend: trainer.backend, megabytesAfter5: megabytes[0], megabytesAfter200: megabytes[1] };
 }
 
 /** Seconds of the median run, after one that does not count. */

@@ -27,10 +27,7 @@ export function useRoom(address: usize): void {
   room = address;
 }
 
-/**
- * Columns from … to − 1 of C where `byColumns`, else rows. op(A) [m, k], op(B) [k, n], C [m, n]; ld: floats from one row of what is
- * stored to the next.
- */
+/** op(A) [m, k], op(B) [k, n], C [m, n]; ld: floats from one row of what is stored to the next. */
 export function sgemm(
   transposeA: i32,
   transposeB: i32,
@@ -45,29 +42,22 @@ export function sgemm(
   beta: f32,
   c: usize,
   ldc: i32,
-  byColumns: i32,
-  from: i32,
-  to: i32,
 ): void {
-  const firstRow = byColumns ? 0 : from;
-  const lastRow = byColumns ? m : to;
-  const firstColumn = byColumns ? from : 0;
-  const lastColumn = byColumns ? to : n;
-  if (beta !== 1) scaleBlock(c, ldc, beta, firstRow, lastRow, firstColumn, lastColumn);
-  if (transposeB && !transposeA && lastRow - firstRow <= FEW_ROWS) {
-    multiplyRows(a, lda, b, ldb, c, ldc, k, alpha, firstRow, lastRow, firstColumn, lastColumn);
+  if (beta !== 1) scaleBlock(c, ldc, beta, m, n);
+  if (transposeB && !transposeA && m <= FEW_ROWS) {
+    multiplyRows(a, lda, b, ldb, c, ldc, m, n, k, alpha);
     return;
   }
   const packedB = room;
   const packedA = room + ((<usize>BLOCK_DEPTH * <usize>BLOCK_COLUMNS) << 2);
   const tile = packedA + ((<usize>BLOCK_DEPTH * <usize>BLOCK_ROWS) << 2);
-  for (let column = firstColumn; column < lastColumn; column += BLOCK_COLUMNS) {
-    const columns = min(BLOCK_COLUMNS, lastColumn - column);
+  for (let column = 0; column < n; column += BLOCK_COLUMNS) {
+    const columns = min(BLOCK_COLUMNS, n - column);
     for (let start = 0; start < k; start += BLOCK_DEPTH) {
       const depth = min(BLOCK_DEPTH, k - start);
       packB(transposeB, b, ldb, start, depth, column, columns, packedB);
-      for (let row = firstRow; row < lastRow; row += BLOCK_ROWS) {
-        const rows = min(BLOCK_ROWS, lastRow - row);
+      for (let row = 0; row < m; row += BLOCK_ROWS) {
+        const rows = min(BLOCK_ROWS, m - row);
         packA(transposeA, a, lda, row, rows, start, depth, alpha, packedA);
         multiplyBlock(packedA, packedB, rows, columns, depth, c, ldc, row, column, tile);
       }
@@ -75,13 +65,14 @@ export function sgemm(
   }
 }
 
-function scaleBlock(c: usize, ldc: i32, beta: f32, firstRow: i32, lastRow: i32, first: i32, last: i32): void {
-  for (let row = firstRow; row < lastRow; row++) {
+function scaleBlock(c: usize, ldc: i32, beta: f32, m: i32, n: i32): void {
+  for (let row = 0; row < m; row++) {
     const start = c + ((<usize>row * <usize>ldc) << 2);
-    if (beta === 0) memory.fill(start + ((<usize>first) << 2), 0, (<usize>(last - first)) << 2);
+    if (beta === 0) memory.fill(start, 0, (<usize>n) << 2);
     else {
-      for (let i = first; i < last; i++) {
-        store<f32>(start + ((<usize>i) << 2), load<f32>(start + ((<usize>i) << 2)) * beta);
+      for (let i = 0; i < n; i++) {
+        const at = start + ((<usize>i) << 2);
+        store<f32>(at, load<f32>(at) * beta);
       }
     }
   }
@@ -95,16 +86,14 @@ function multiplyRows(
   ldb: i32,
   c: usize,
   ldc: i32,
+  m: i32,
+  n: i32,
   k: i32,
   alpha: f32,
-  firstRow: i32,
-  lastRow: i32,
-  firstColumn: i32,
-  lastColumn: i32,
 ): void {
-  for (let column = firstColumn; column < lastColumn; column++) {
+  for (let column = 0; column < n; column++) {
     const other = b + ((<usize>column * <usize>ldb) << 2);
-    for (let row = firstRow; row < lastRow; row++) {
+    for (let row = 0; row < m; row++) {
       const x = a + ((<usize>row * <usize>lda) << 2);
       let sum0 = f32x4.splat(0);
       let sum1 = f32x4.splat(0);

@@ -119,23 +119,6 @@ export interface Kernels {
   ): void;
   scaleRows(x: Address, factors: Address, width: number, rows: number): void;
   scatterAdd(dTable: Address, ids: Address, dx: Address, width: number, rows: number, columns: number): void;
-  sgemm(
-    transposeA: number,
-    transposeB: number,
-    m: number,
-    n: number,
-    k: number,
-    alpha: number,
-    a: Address,
-    lda: number,
-    b: Address,
-    ldb: number,
-    beta: number,
-    c: Address,
-    ldc: number,
-    byColumns: 0 | 1,
-    rowsOrColumns: number,
-  ): void;
   subtractRows(z: Address, logSumExp: Address, vocab: number, rows: number): void;
   sumRows(dy: Address, db: Address, width: number, rows: number, columns: number): void;
   swiglu(gate: Address, up: Address, y: Address, elements: number): void;
@@ -153,9 +136,11 @@ export interface Kernels {
 
 /** The compiled kernels as they are: `from` and `to` in place of the last argument. */
 export type KernelExports = Readonly<Record<keyof Kernels, (...numbers: number[]) => number>> & {
+  /** C = α op(A) op(B) + β C: transposeA, transposeB, m, n, k, α, A, lda, B, ldb, β, C, ldc. */
+  sgemm(...numbers: number[]): void;
   /** Bytes that {@link useRoom} needs. */
   roomBytes(): number;
-  /** Gives an instance memory of its own for products. */
+  /** Gives an instance memory of its own to pack blocks of products in. */
   useRoom(address: Address): void;
 };
 

@@ -79,7 +79,7 @@ export function createTrainable(
   const own = [...initial].map(([name, { data }]): readonly [string, Placed] => {
     const offset = offsets.get(name)!;
     const address = learned + offset * 4;
-    return [name, { data: arena.view(address, data.length), address, learned: offset }];
+    return [name, { ...machine.matrix(arena.view(address, data.length), address), learned: offset }];
   });
   const scorer = createScorer(machine, config, new Map([...(frozen ?? []), ...own]));
   const { model } = scorer;

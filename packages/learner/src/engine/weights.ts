@@ -1,5 +1,6 @@
 import type { PolicyWeights } from "../types.js";
-import type { Machine, Matrix } from "./machine.js";
+import type { Machine } from "./machine.js";
+import type { Matrix } from "./product.js";
 
 /** Weights where an engine can compute on them, by Hugging Face name. */
 export type PlacedWeights = ReadonlyMap<string, Placed>;
@@ -23,18 +24,19 @@ export interface WeightBlock {
  * Places weights that do not learn. Matrices stay where they are when BLAS reads them; the rest is copied into the arena.
  * The given arrays must not change as long as they are placed.
  */
-export function placeFrozen({ arena, readsAnywhere }: Machine, weights: PolicyWeights): WeightBlock {
+export function placeFrozen(machine: Machine, weights: PolicyWeights): WeightBlock {
+  const { arena, readsAnywhere } = machine;
   const addresses: number[] = [];
   const placed = new Map<string, Placed>();
   for (const [name, { shape, data }] of weights) {
     if (readsAnywhere && shape.length > 1) {
-      placed.set(name, { data });
+      placed.set(name, machine.matrix(data));
       continue;
     }
     const address = arena.allocate(data.length);
     addresses.push(address);
     arena.view(address, data.length).set(data);
-    placed.set(name, { data: arena.view(address, data.length), address });
+    placed.set(name, machine.matrix(arena.view(address, data.length), address));
   }
   return { placed, free: () => addresses.forEach((address) => arena.free(address)) };
 }
