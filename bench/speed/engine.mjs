@@ -208,6 +208,7 @@ async function onTensors(shape, base, kind, streams) {
 
 /** Resident memory after the first five updates of a trainer, and after 200. */
 async function memoryOfUpdates(config) {
+  await tensor.openBackend({ name: "wasm" });
   const trainer = await createTrainer(config);
   const weights = quickWeights(config);
   const sample = (row) => ({

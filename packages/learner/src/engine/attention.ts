@@ -47,7 +47,7 @@ function openLanes(machine: Machine, model: Model, sequences: readonly PackedSeq
 }
 
 /** The lane with the least to do, which gets `work` more. */
-function leastBusy(lanes: readonly Lane[], work: number): Lane {
+export function leastBusy<T extends { work: number }>(lanes: readonly T[], work: number): T {
   const lane = lanes.reduce((least, lane) => (lane.work < least.work ? lane : least));
   lane.work += work;
   return lane;

@@ -1,5 +1,6 @@
 import { AgentError } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
+import { attendOnCaches } from "./cached-attention.js";
 import type { Address } from "./kernels.js";
 import { type Attend, layerForward, type Rows, takeActivations } from "./layer.js";
 import type { Machine } from "./machine.js";
@@ -58,74 +59,36 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
   /** Attention of new tokens on their slots, after they were appended there. */
   const attendOn =
     (caches: readonly Cache[], sequences: readonly PackedSequence[], layer: number): Attend =>
-    (rows, out) => {
-      caches.forEach((cache, index) => {
-        const { start, length } = sequences[index]!;
-        const { capacity, length: before } = cache;
-        const half = keyValueHeads * capacity * headDim * 4;
-        const keys = cache.address + layer * 2 * half;
-        const values = keys + half;
-        const [q, kv] = [start * heads * headDim * 4, start * keyValueHeads * headDim * 4];
-        kernels.appendHeads(rows.keys + kv, keys, keyValueHeads, headDim, capacity, before, length);
-        kernels.appendHeads(rows.values + kv, values, keyValueHeads, headDim, capacity, before, length);
-        arena.scope(() => {
-          if (length > 1) return attendMany(rows.queries + q, keys, values, out + q, before, length, capacity);
-          const group = heads / keyValueHeads;
-          const seen = before + 1;
-          const scores = arena.take(heads * seen);
-          const scale = 1 / Math.sqrt(headDim);
-          const [query, mixed] = [rows.queries + q, out + q];
-          kernels.attendOne(query, keys, values, mixed, scores, group, headDim, seen, capacity, scale, keyValueHeads);
-        });
-      });
-    };
-
-  /** Attention of several new tokens of one slot, a block of queries at a time. */
-  const attendMany = (
-    queries: Address,
-    keys: Address,
-    values: Address,
-    out: Address,
-    before: number,
-    count: number,
-    capacity: number,
-  ): void => {
-    const stride = heads * headDim;
-    const block = Math.min(count, QUERIES);
-    const scores = arena.take(block * (before + count));
-    for (let head = 0; head < heads; head++) {
-      const shared = Math.floor((head * keyValueHeads) / heads) * capacity * headDim * 4;
-      for (let from = 0; from < count; from += block) {
-        const rows = Math.min(block, count - from);
-        const seen = before + from + rows;
-        const at = (from * stride + head * headDim) * 4;
-        machine.multiply({
-          m: rows,
-          n: seen,
-          k: headDim,
-          a: queries + at,
-          lda: stride,
-          b: keys + shared,
-          ldb: headDim,
-          transposeB: true,
-          c: scores,
-          ldc: seen,
-        });
-        kernels.causalSoftmax(scores, seen, seen, before + from, 1 / Math.sqrt(headDim), rows);
-        machine.multiply({
-          m: rows,
-          n: headDim,
-          k: seen,
-          a: scores,
-          lda: seen,
-          b: values + shared,
-          ldb: headDim,
-          c: out + at,
-          ldc: stride,
-        });
-      }
-    }
-  };
+    (rows, out) =>
+      attendOnCaches(
+        machine,
+        model,
+        caches.map((cache, index) => {
+          const { start, length } = sequences[index]!;
+          const half = keyValueHeads * cache.capacity * headDim * 4;
+          const keys = cache.address + layer * 2 * half;
+          const [q, kv] = [start * heads * headDim * 4, start * keyValueHeads * headDim * 4];
+          kernels.appendHeads(rows.keys + kv, keys, keyValueHeads, headDim, cache.capacity, cache.length, length);
+          kernels.appendHeads(
+            rows.values + kv,
+            keys + half,
+            keyValueHeads,
+            headDim,
+            cache.capacity,
+            cache.length,
+            length,
+          );
+          return {
+            queries: rows.queries + q,
+            out: out + q,
+            keys,
+            values: keys + half,
+            before: cache.length,
+            count: length,
+            capacity: cache.capacity,
+          };
+        }),
+      );
 
   return {
     openSlot(capacity) {
@@ -214,6 +177,3 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
     return arena.view(scores, count * vocab);
   }
 }
-
-/** Queries whose scores are held at once. */
-const QUERIES = 128;

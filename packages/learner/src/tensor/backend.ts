@@ -26,7 +26,7 @@ export interface Backend {
 export interface BackendOptions {
   /** Default: `AFTERSTATE_BACKEND`, else the first that this machine has. */
   readonly name?: BackendName;
-  /** Threads of one multiplication on BLAS. Default: the cores for the CPU engine, 1 for TensorFlow.js. */
+  /** Threads of the CPU engine (default: the cores), or of one product of TensorFlow.js on BLAS (default 1). */
   readonly threads?: number;
 }
 
