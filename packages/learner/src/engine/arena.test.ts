@@ -41,6 +41,6 @@ it("gives back what a pass took, and grows without losing what it holds", () => 
 
 it("says what to do when 4 GB are not enough", () => {
   const arena = new Arena();
-  expect(() => arena.allocate(1.1e9)).toThrow(/needs 4\d\d\d MB and WebAssembly holds 4096 MB; train fewer/);
+  expect(() => arena.allocate(1.1e9)).toThrow(/needs 4\d\d\d MB and WebAssembly holds 4096 MB; take fewer/);
   expect(arena.allocated).toBe(0);
 });

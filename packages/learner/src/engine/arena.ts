@@ -136,7 +136,7 @@ export class Arena {
     if (end > MAX_PAGES * PAGE) {
       throw new AgentError(
         "engine/out-of-memory",
-        `the engine needs ${Math.ceil(end / 2 ** 20)} MB and WebAssembly holds 4096 MB; train fewer or shorter sequences at once, or adapters in place of all weights`,
+        `the engine needs ${Math.ceil(end / 2 ** 20)} MB and WebAssembly holds 4096 MB; take fewer or shorter sequences at once, or train adapters in place of all weights`,
       );
     }
     const wanted = Math.min(MAX_PAGES * PAGE, Math.max(end, size + GROWTH));
@@ -145,7 +145,7 @@ export class Arena {
     } catch (cause) {
       throw new AgentError(
         "engine/out-of-memory",
-        `this machine gives the engine no more than ${Math.floor(size / 2 ** 20)} MB; free memory, or train fewer or shorter sequences at once`,
+        `this machine gives the engine no more than ${Math.floor(size / 2 ** 20)} MB; free memory, or take fewer or shorter sequences at once`,
         { cause },
       );
     }

@@ -36,7 +36,7 @@ export function engineSampling(machine: Machine, { config, base, maxBatch }: Sam
         sampling = true;
         for (;;) {
           await new Promise<void>((resolve) => setImmediate(resolve)); // others get their turn, and may join
-          while (running.length < maxBatch && queue.length > 0) admit(queue.shift()!);
+          while (running.length < maxBatch && queue.length > 0 && admit(queue[0]!)) queue.shift();
           if (running.length === 0) break;
           try {
             round(decoder, running, config.max_position_embeddings);
@@ -50,15 +50,17 @@ export function engineSampling(machine: Machine, { config, base, maxBatch }: Sam
         sampling = false;
       };
 
-      /** Gives a request a slot with room for its whole response. */
-      const admit = (waiting: Waiting): void => {
+      /** Gives a request a slot with room for its whole response. @returns false when it has to wait for others to end. */
+      const admit = (waiting: Waiting): boolean => {
         const { promptIds, maxTokens } = waiting.request;
         try {
           const slot = decoder.openSlot(Math.min(config.max_position_embeddings, promptIds.length + maxTokens));
           running.push({ waiting, row: rowOf(waiting.request), slot, fed: 0 });
         } catch (cause) {
+          if (running.length > 0) return false;
           waiting.reject(cause);
         }
+        return true;
       };
 
       return {
