@@ -94,15 +94,23 @@ export function layerForward(
   const { hidden, heads, keyValueHeads, headDim, intermediate } = model;
   const { count, positions, cos, sin } = rows;
   const epsilon = model.config.rms_norm_eps;
-  const apply = (map: Linear, from: Address, to: Address) =>
-    linear(machine, map, from, to, kept.low.get(map) ?? 0, count);
+  const apply = (from: Address, ...outs: readonly (readonly [map: Linear, y: Address])[]) =>
+    linear(
+      machine,
+      from,
+      count,
+      outs.map(([map, y]) => ({ map, y, low: kept.low.get(map) ?? 0 })),
+    );
   arena.scope(() => {
     const normed = arena.take(count * hidden);
     kernels.rmsNorm(x, layer.inputNorm.address!, normed, kept.inputScale, epsilon, hidden, count);
     const { queryNorm, keyNorm } = layer;
-    apply(layer.query, normed, queryNorm === undefined ? kept.queries : kept.rawQueries);
-    apply(layer.key, normed, keyNorm === undefined ? kept.keys : kept.rawKeys);
-    apply(layer.value, normed, kept.values);
+    apply(
+      normed,
+      [layer.query, queryNorm === undefined ? kept.queries : kept.rawQueries],
+      [layer.key, keyNorm === undefined ? kept.keys : kept.rawKeys],
+      [layer.value, kept.values],
+    );
     if (queryNorm !== undefined && keyNorm !== undefined) {
       const [q, k] = [queryNorm.address!, keyNorm.address!];
       kernels.rmsNorm(kept.rawQueries, q, kept.queries, kept.queryScale, epsilon, headDim, count * heads);
@@ -111,15 +119,14 @@ export function layerForward(
     kernels.rotary(kept.queries, cos, sin, positions, heads, headDim, 1, count);
     kernels.rotary(kept.keys, cos, sin, positions, keyValueHeads, headDim, 1, count);
     attend(kept, kept.mixed, kept.probabilities);
-    apply(layer.output, kept.mixed, kept.middle);
+    apply(kept.mixed, [layer.output, kept.middle]);
     kernels.addTo(kept.middle, x, count * hidden);
 
     kernels.rmsNorm(kept.middle, layer.middleNorm.address!, normed, kept.middleScale, epsilon, hidden, count);
-    apply(layer.gate, normed, kept.gate);
-    apply(layer.up, normed, kept.up);
+    apply(normed, [layer.gate, kept.gate], [layer.up, kept.up]);
     const active = arena.take(count * intermediate);
     kernels.swiglu(kept.gate, kept.up, active, count * intermediate);
-    apply(layer.down, active, out);
+    apply(active, [layer.down, out]);
     kernels.addTo(out, kept.middle, count * hidden);
   });
 }

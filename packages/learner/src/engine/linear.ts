@@ -11,45 +11,49 @@ export function gradientOf(weight: Placed, gradients: GradientBlock): Address | 
   return weight.learned === undefined ? undefined : gradients + weight.learned * 4;
 }
 
+/** One of several maps of the same input. */
+export interface MapOut {
+  readonly map: Linear;
+  /** [rows, outputs] */
+  readonly y: Address;
+  /** Where x Aᵀ goes, for a map with an adapter. [rows, rank] */
+  readonly low: Address;
+}
+
 /**
- * y = x Wᵀ + b + s (x Aᵀ) Bᵀ
+ * y = x Wᵀ + b + s (x Aᵀ) Bᵀ of each map.
  *
- * @param x [rows, inputs] @param y [rows, outputs]
- * @param low where x Aᵀ goes, for a map with an adapter. [rows, rank]
+ * @param x [rows, inputs]
  */
-export function linear(machine: Machine, map: Linear, x: Address, y: Address, low: Address, rows: number): void {
-  const { inputs, outputs, weight, bias, adapter } = map;
-  const { multiply, kernels } = machine;
-  multiply({
-    m: rows,
-    n: outputs,
-    k: inputs,
-    a: x,
-    lda: inputs,
-    b: weight,
-    ldb: inputs,
-    transposeB: true,
-    c: y,
-    ldc: outputs,
-  });
-  if (bias !== undefined) kernels.addBias(y, bias.address!, outputs, rows);
-  if (adapter === undefined) return;
-  const { rank, scale, a, b } = adapter;
-  multiply({ m: rows, n: rank, k: inputs, a: x, lda: inputs, b: a, ldb: inputs, transposeB: true, c: low, ldc: rank });
-  multiply({
-    m: rows,
-    n: outputs,
-    k: rank,
-    a: low,
-    lda: rank,
-    b,
-    ldb: rank,
-    transposeB: true,
-    alpha: scale,
-    beta: 1,
-    c: y,
-    ldc: outputs,
-  });
+export function linear(machine: Machine, x: Address, rows: number, outs: readonly MapOut[]): void {
+  const { inputs } = outs[0]!.map;
+  const adapted = outs.flatMap(({ map: { adapter, outputs }, ...out }) =>
+    adapter ? [{ ...adapter, ...out, outputs }] : [],
+  );
+  const common = { m: rows, transposeB: true };
+  const down = { ...common, k: inputs, a: x, lda: inputs, ldb: inputs };
+  machine.multiplyAll([
+    ...outs.map(({ map, y }) => ({ ...down, n: map.outputs, b: map.weight, c: y, ldc: map.outputs })),
+    ...adapted.map(({ rank, a, low }) => ({ ...down, n: rank, b: a, c: low, ldc: rank })),
+  ]);
+  for (const { map, y } of outs) {
+    if (map.bias !== undefined) machine.kernels.addBias(y, map.bias.address!, map.outputs, rows);
+  }
+  machine.multiplyAll(
+    adapted.map(({ rank, scale, b, low, y, outputs }) => ({
+      ...common,
+      n: outputs,
+      k: rank,
+      a: low,
+      lda: rank,
+      b,
+      ldb: rank,
+      alpha: scale,
+      beta: 1,
+      c: y,
+      ldc: outputs,
+    })),
+  );
 }
 
 /**

@@ -19,6 +19,8 @@ export interface Machine {
   /** An array that products read. It must not be collected as long as they do. @param address where it lies in the arena, if it does. */
   matrix(data: Float32Array, address?: Address): Matrix;
   multiply(product: Product): void;
+  /** Products that do not touch what others of them write, side by side. */
+  multiplyAll(products: readonly Product[]): void;
   /** A product as a call, for {@link run}. */
   product(product: Product): Call;
   /** A kernel as a call; `from` and `to` in place of its last argument. */
@@ -57,6 +59,22 @@ export function openMachine(options: MachineOptions = {}): Machine {
   );
   const encode = encoder(arena, blas, indices);
   const call = (name: keyof Kernels, ...numbers: number[]): Call => [indices.get(name)!, ...numbers];
+  const multiplyAll = (products: readonly Product[]): void => {
+    const wanted = products.filter(({ m, n }) => m > 0 && n > 0);
+    const parts = Math.min(
+      lanes,
+      wanted.reduce((sum, product) => sum + partsOf(product), 0),
+    );
+    if (parts < 2) {
+      for (const [which, ...numbers] of wanted.map(encode)) threads.callables[which!]!(...numbers);
+      return;
+    }
+    const lists = Array.from({ length: parts }, (): Call[] => []);
+    for (const product of wanted) {
+      splitProduct(product, Math.min(parts, partsOf(product))).forEach((part, lane) => lists[lane]!.push(encode(part)));
+    }
+    threads.run(lists);
+  };
   return {
     description: blas?.name ?? "SIMD, no BLAS found",
     arena,
@@ -68,14 +86,8 @@ export function openMachine(options: MachineOptions = {}): Machine {
       ...(address !== undefined && { address }),
       ...(blas !== undefined && { pointer: blas.addressOf(data) }),
     }),
-    multiply(product) {
-      if (product.m === 0 || product.n === 0) return;
-      const parts = Math.min(lanes, partsOf(product));
-      if (parts < 2) {
-        const [which, ...numbers] = encode(product);
-        threads.callables[which!]!(...numbers);
-      } else threads.run(splitProduct(product, parts).map((part) => [encode(part)]));
-    },
+    multiply: (product) => multiplyAll([product]),
+    multiplyAll,
     product: encode,
     call,
     run: (lists) => threads.run(lists),
