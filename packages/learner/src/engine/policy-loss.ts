@@ -12,7 +12,10 @@ export interface PolicyBatch {
   readonly tokens: PackedTokens;
   readonly selected: SelectedRows;
   readonly advantages: Float32Array;
+  /** Filled by the first pass of the loss where it was not known before: the policy is still the old one then. */
   readonly oldLogProbs: Float32Array;
+  /** Whether {@link oldLogProbs} are there; set by whoever ran the first pass. */
+  oldKnown: boolean;
   /** log π_reference of every token. [counted, vocab] */
   readonly reference: Address;
   /** Absent when no row has a hint. */
@@ -32,7 +35,10 @@ export interface Lesson {
   readonly delta: Float32Array;
 }
 
-/** Makes a batch: old, reference and teacher log-probabilities. The teacher is the policy itself, seeing the hint. */
+/**
+ * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them. The teacher is the policy itself,
+ * seeing the hint.
+ */
 export function preparePolicyBatch(
   machine: Machine,
   policy: Scorer,
@@ -41,17 +47,19 @@ export function preparePolicyBatch(
   { teach }: { readonly teach: boolean },
 ): PolicyBatch {
   const { tokens, selected } = packCounted(rows);
-  const oldLogProbs = policy.score(tokens, selected);
+  const hinted = teach && rows.some(({ teacherPromptIds }) => teacherPromptIds !== undefined);
+  const oldLogProbs = hinted ? policy.score(tokens, selected) : new Float32Array(selected.rows.length);
   const advantages = rows.flatMap(({ ids, mask, advantages }) =>
     ids.flatMap((_, t) => (mask[t] === 1 ? [advantages[t]!] : [])),
   );
   const referenceLogProbs = scoreAll(machine, reference, tokens, selected);
-  const lesson = teach ? prepareLesson(machine, policy, rows, oldLogProbs) : undefined;
+  const lesson = hinted ? prepareLesson(machine, policy, rows, oldLogProbs) : undefined;
   return {
     tokens,
     selected,
     advantages: Float32Array.from(advantages),
     oldLogProbs,
+    oldKnown: hinted,
     reference: referenceLogProbs.address,
     ...(lesson !== undefined && { lesson }),
     dispose() {
@@ -98,17 +106,16 @@ function scoreAll(
   return { address, targets };
 }
 
-/** What the teacher says at the counted tokens of the hinted rows; undefined when no row has a hint. */
+/** What the teacher says at the counted tokens of the hinted rows. */
 function prepareLesson(
   machine: Machine,
   policy: Scorer,
   rows: readonly PolicyLossRow[],
   oldLogProbs: Float32Array,
-): Lesson | undefined {
+): Lesson {
   const hinted = rows.flatMap(({ teacherPromptIds, ...row }) =>
     teacherPromptIds === undefined ? [] : [{ ...row, promptIds: teacherPromptIds }],
   );
-  if (hinted.length === 0) return undefined;
   const { tokens, selected } = packCounted(hinted);
   const { address, targets } = scoreAll(machine, policy, tokens, selected);
   const teacherRows = new Int32Array(oldLogProbs.length).fill(-1);
@@ -145,6 +152,7 @@ export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions): RowL
         arena.take(count),
       ];
       const [slope, logProb] = [arena.view(slopes, count), arena.view(logProbs, count)];
+      if (!batch.oldKnown) oldLogProbs.set(logProb, from);
       let loss = 0;
       for (let row = 0; row < count; row++) {
         const logRatio = logProb[row]! - oldLogProbs[from + row]!;

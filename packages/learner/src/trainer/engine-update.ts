@@ -28,7 +28,11 @@ export function engineUpdates(
             counted: new Float32Array(batch.oldLogProbs.length).fill(1),
             oldLogProbs: batch.oldLogProbs,
             ...(batch.lesson !== undefined && { lesson: batch.lesson }),
-            accumulate: async (options, half) => trainable.accumulate(policyLoss(batch, options), half),
+            async accumulate(options, half) {
+              const loss = trainable.accumulate(policyLoss(batch, options), half);
+              batch.oldKnown = true;
+              return loss;
+            },
             statistics: async () => batchStatistics(machine, trainable.scorer, batch),
             dispose: batch.dispose,
           };

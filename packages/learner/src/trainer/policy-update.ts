@@ -13,7 +13,10 @@ export interface UpdateEngine {
 
 /** Weights under training in one update. */
 export interface PolicyUpdate {
-  /** Rows with their old, reference and teacher log-probabilities under the weights as they are now. The caller disposes the batch. */
+  /**
+   * Rows with their old, reference and teacher log-probabilities under the weights as they are now; each batch is accumulated at least
+   * once before the first step. The caller disposes the batch.
+   */
   prepare(rows: readonly PolicyLossRow[], options: { readonly teach: boolean }): Promise<PreparedBatch>;
   /** How far the halves of the batch agree on the accumulated gradient; undefined while one of them has none. */
   agreement(): Promise<GradientAgreement | undefined>;
@@ -28,7 +31,7 @@ export interface PolicyUpdate {
 export interface PreparedBatch {
   /** 1 at a response token that counts. [positions] */
   readonly counted: Float32Array;
-  /** log π_old of the sampled tokens, in nats. [positions] */
+  /** log π_old of the sampled tokens, in nats; known once the batch was accumulated. [positions] */
   readonly oldLogProbs: Float32Array;
   /** What hints count and how far the teacher is from the policy: see `Lesson`. [positions] */
   readonly lesson?: { readonly weight: Float32Array; readonly delta: Float32Array };
