@@ -25,7 +25,7 @@ const QUERIES = 128;
 /** Floats of keys and values from which on a second thread is worth it. */
 const WORTH_SHARING = 2 ** 15;
 
-/** Attention of new tokens on all that their slots hold: slots with one new token whole, others head by head, on all threads. */
+/** Attention of new tokens on all that their slots hold: many slots with one new token whole, others head by head, on all threads. */
 export function attendOnCaches(machine: Machine, model: Model, slots: readonly CachedRows[]): void {
   const { heads, keyValueHeads, headDim } = model;
   const seen = ({ before, count }: CachedRows) => before + count;
@@ -42,8 +42,12 @@ export function attendOnCaches(machine: Machine, model: Model, slots: readonly C
     }));
     for (const slot of slots) {
       if (slot.count === 1) {
-        const lane = leastBusy(lanes, heads * seen(slot));
-        lane.calls.push(attendOne(machine, model, slot, lane.scores));
+        const parts = slots.length < count ? keyValueHeads : 1;
+        for (let part = 0; part < parts; part++) {
+          const lane = leastBusy(lanes, seen(slot));
+          const size = keyValueHeads / parts;
+          lane.calls.push(attendOne(machine, model, slot, lane.scores, part * size, (part + 1) * size));
+        }
         continue;
       }
       for (let head = 0; head < heads; head++) {
@@ -55,16 +59,19 @@ export function attendOnCaches(machine: Machine, model: Model, slots: readonly C
   });
 }
 
+/** Key-value heads from … to − 1 of one new token. */
 function attendOne(
   machine: Machine,
   { heads, keyValueHeads, headDim }: Model,
   slot: CachedRows,
   scores: Address,
+  from: number,
+  to: number,
 ): Call {
   const { queries, keys, values, out, before, capacity } = slot;
   const [group, scale] = [heads / keyValueHeads, 1 / Math.sqrt(headDim)];
   const sizes = [group, headDim, before + 1, capacity, scale];
-  return machine.call("attendOne", queries, keys, values, out, scores, ...sizes, 0, keyValueHeads);
+  return machine.call("attendOne", queries, keys, values, out, scores, ...sizes, from, to);
 }
 
 /** One head of several new tokens, a block of queries at a time. */

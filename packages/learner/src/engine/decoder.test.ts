@@ -39,9 +39,10 @@ describe("a decoder", () => {
   });
 
   it("gives the same scores for a prompt that is longer than a block of queries", () => {
-    const machine = openMachine({ threads: 1 });
-    const { learned } = drawnWeights(TINY_CONFIG, 5);
-    const decoder = createDecoder(machine, TINY_CONFIG, placeFrozen(machine, learned).placed);
+    const machine = openMachine({ threads: 2 });
+    const config = { ...TINY_CONFIG, head_dim: 32 };
+    const { learned } = drawnWeights(config, 5);
+    const decoder = createDecoder(machine, config, placeFrozen(machine, learned).placed);
     const ids = Array.from({ length: 300 }, (_, t) => (t * t) % 11);
     const [whole, single] = [decoder.openSlot(300), decoder.openSlot(300)];
     const scores = [...decoder.decode([{ slot: whole, ids }])];
