@@ -103,7 +103,6 @@ class Transformer(nn.Module):
 def main():
     request = json.loads(sys.argv[1])
     config, sequences, tokens = request["config"], request["sequences"], request["tokens"]
-    torch.set_num_threads(request["threads"])
     torch.manual_seed(1)
     model = Transformer(config)
     if config.get("lora"):
@@ -120,20 +119,26 @@ def main():
         nn.utils.clip_grad_norm_(learned, 1.0)
         optimizer.step()
 
-    step()
-    seconds, begun = [], time.perf_counter()
-    while len(seconds) < 3 or time.perf_counter() - begun < request["seconds"]:
-        started = time.perf_counter()
+    def measure(threads):
+        torch.set_num_threads(threads)
         step()
-        seconds.append(time.perf_counter() - started)
+        seconds, begun = [], time.perf_counter()
+        while len(seconds) < 3 or time.perf_counter() - begun < request["seconds"]:
+            started = time.perf_counter()
+            step()
+            seconds.append(time.perf_counter() - started)
+        return statistics.median(seconds), len(seconds), threads
+
+    # More threads are not always faster: the best counts.
+    median, runs, threads = min(measure(threads) for threads in sorted({1, request["threads"]}))
     blas = next((line.strip(" -") for line in torch.__config__.show().split("\n") if "BLAS_INFO" in line), "")
     blas = blas[blas.find("BLAS_INFO=") :].split(",")[0]
     print(
         json.dumps(
             {
-                "backend": f"torch {torch.__version__}, {blas}, {torch.get_num_threads()} threads",
-                "tokensPerSecond": round(sequences * tokens / statistics.median(seconds), 1),
-                "runs": len(seconds),
+                "backend": f"torch {torch.__version__}, {blas}, {threads} threads",
+                "tokensPerSecond": round(sequences * tokens / median, 1),
+                "runs": runs,
             }
         )
     )
