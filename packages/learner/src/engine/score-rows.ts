@@ -61,7 +61,8 @@ export function scoreRows(
     const dNormed = gradient === undefined ? 0 : arena.take(count * hidden);
     kernels.gatherRows(x, places, picked, hidden, count);
     kernels.rmsNorm(picked, norm.address!, normed, scale, config.rms_norm_eps, hidden, count);
-    const most = Math.max(1, Math.min(count, Math.floor(HELD / vocab)));
+    const parts = Math.ceil((count * vocab) / HELD);
+    const most = Math.ceil(count / parts); // rows of a part, evenly
     const scores = arena.take(most * vocab);
     for (let from = 0; from < count; from += most) {
       const part = Math.min(most, count - from);
