@@ -1,6 +1,6 @@
 // What `npm start` and `npm test` do first, in plain Node without dependencies: check Node, install when needed, build.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -41,9 +41,9 @@ export function whyInstall(lock, installed) {
 }
 
 /** Runs a program and resolves with its exit code; its standard output goes where `stdout` says. Signals are passed on. */
-export function runProgram(command, args, { stdout = 2, env = process.env } = {}) {
+export function runProgram(command, args, { stdout = 2, env = process.env, cwd = root } = {}) {
   return new Promise((resolve, reject) => {
-    const child = spawn(command, args, { cwd: root, env, stdio: ["ignore", stdout, 2] });
+    const child = spawn(command, args, { cwd, env, stdio: ["ignore", stdout, 2] });
     const signals = ["SIGINT", "SIGTERM", "SIGHUP"];
     const pass = (signal) => child.kill(signal);
     for (const signal of signals) process.on(signal, pass);
@@ -96,10 +96,23 @@ export async function install() {
 export async function build() {
   const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
   const started = Date.now();
+  const learner = join(root, "packages", "learner");
+  if (kernelsAreStale(learner)) {
+    const asc = join(root, "node_modules", "assemblyscript", "bin", "asc.js");
+    const code = await runProgram(process.execPath, [asc, "--config", "asconfig.json"], { cwd: learner });
+    if (code !== 0) return `The build failed: asc ended with exit code ${code}; its messages are above.`;
+  }
   const code = await runProgram(process.execPath, [tsc, "-b", "--pretty", String(process.stderr.isTTY === true)]);
   if (code !== 0) return `The build failed: tsc -b ended with exit code ${code}; its messages are above.`;
   say(`built in ${((Date.now() - started) / 1000).toFixed(1)} s`);
   return undefined;
+}
+
+/** Whether the engine's kernels have changed since they were compiled. */
+function kernelsAreStale(learner) {
+  const changed = (path) => statSync(join(learner, path), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const sources = readdirSync(join(learner, "assembly")).map((name) => join("assembly", name));
+  return Math.max(...[...sources, "asconfig.json"].map(changed)) > changed(join("dist", "kernels.wasm"));
 }
 
 /** The sentence of {@link nodeTooOld} for this process. */

@@ -24,6 +24,8 @@ describe("an update of the same samples", () => {
   const backends: readonly (readonly [string, Readonly<Record<string, string>>])[] = [
     ["wasm", { AFTERSTATE_BACKEND: "wasm" }],
     ["wasm without BLAS", { AFTERSTATE_BACKEND: "wasm", AFTERSTATE_BLAS: "off" }],
+    ["wasm-tfjs", { AFTERSTATE_BACKEND: "wasm-tfjs" }],
+    ["wasm-tfjs without BLAS", { AFTERSTATE_BACKEND: "wasm-tfjs", AFTERSTATE_BLAS: "off" }],
     ["webgpu", { AFTERSTATE_BACKEND: "webgpu" }],
     ["tensorflow", { AFTERSTATE_BACKEND: "tensorflow" }],
   ];

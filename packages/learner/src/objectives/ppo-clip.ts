@@ -66,7 +66,7 @@ export function ppoClip(
 }
 
 /** The loss of one token and its derivative by log π_θ. */
-function tokenPpoClip(
+export function tokenPpoClip(
   logRatio: number,
   advantage: number,
   { clipLow, clipHigh, dualClip }: PpoClipOptions,

@@ -1,16 +1,14 @@
 import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
 import type { PolicyFiles } from "../checkpoints/policy-folder.js";
-import { type Backend, openBackend } from "../tensor/backend.js";
-import { initialAdapter } from "../tensor/lora.js";
-import { type Sample, type SampleRequest, sampleBatch } from "../tensor/sampler.js";
-import {
-  assertWeightsFit,
-  disposeParameters,
-  learnedShapes,
-  type Parameters,
-  uploadWeights,
-} from "../tensor/transformer.js";
+import { openMachine } from "../engine/machine.js";
+import { openBackend } from "../tensor/backend.js";
+import { initialAdapter } from "../tensor/lora-config.js";
+import type { Sample, SampleRequest } from "../tensor/sample-token.js";
+import { assertWeightsFit, learnedShapes } from "../tensor/transformer-config.js";
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
+import { engineSampling } from "./engine-sampling.js";
+import type { LoadedWeights } from "./sampling-engine.js";
+import { tensorSampling } from "./tensor-sampling.js";
 import { openTokenizer, type PolicyTokenizer } from "./tokenizer.js";
 
 /** How a policy serves. */
@@ -25,37 +23,31 @@ export interface PolicyOptions {
   readonly maxBatch?: number;
 }
 
-/** One version: what it learned, as data and on the backend. */
+/** One version: what it learned, as data and where it is sampled from. */
 interface Version {
   readonly weights: PolicyWeights;
-  /** The tensors that are its own: all, or its adapters. */
-  readonly own: Parameters;
-  readonly parameters: Parameters;
+  readonly loaded: LoadedWeights;
   /** Requests that wait for or run on it. */
   requests: number;
   unloaded: boolean;
 }
 
-interface Waiting {
-  readonly version: string;
-  readonly request: SampleRequest;
-  readonly resolve: (sample: Sample) => void;
-  readonly reject: (cause: unknown) => void;
-}
-
 /** Opens a policy for serving on the tensor backend of this thread. */
 export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}): Promise<PolicyRuntime> {
-  const backend: Backend = await openBackend();
+  const backend = await openBackend();
   const tokenizer = openTokenizer(files);
   const { lora } = files.config;
   if (lora !== undefined) assertWeightsFit(files.config, files.weights);
-  /** The weights under the adapters, shared by all versions. */
-  const frozen = lora === undefined ? undefined : uploadWeights(files.weights);
+  const { config } = files;
+  const sampling = {
+    config,
+    /** The weights under the adapters, shared by all versions. */
+    base: lora === undefined ? undefined : files.weights,
+    maxBatch: options.maxBatch ?? 64,
+  };
+  const engine = backend.name === "wasm" ? engineSampling(openMachine(backend), sampling) : tensorSampling(sampling);
   const versions = new Map<string, Version>();
   let serving = options.version ?? "base";
-  const maxBatch = options.maxBatch ?? 64;
-  const queue: Waiting[] = [];
-  let sampling = false;
 
   const known = (id: string): Version => {
     const version = versions.get(id);
@@ -73,44 +65,18 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     if (version.unloaded && version.requests === 0) free(id, version);
   };
   const free = (id: string, version: Version) => {
-    disposeParameters(version.own);
+    version.loaded.free();
     if (versions.get(id) === version) versions.delete(id);
   };
 
-  /** Samples what waits, one version and one batch at a time; requests that come meanwhile wait for the next batch. */
-  const drain = async () => {
-    if (sampling) return;
-    sampling = true;
+  const sample = async (id: string, request: SampleRequest): Promise<Sample> => {
+    const version = known(id);
+    version.requests++;
     try {
-      await new Promise<void>((resolve) => setImmediate(resolve)); // requests of one moment share a batch
-      while (queue.length > 0) {
-        const id = queue[0]!.version;
-        const batch = queue.filter(({ version }) => version === id).slice(0, maxBatch);
-        for (const waiting of batch) queue.splice(queue.indexOf(waiting), 1);
-        const version = versions.get(id)!;
-        try {
-          const samples = await sampleBatch(
-            version.parameters,
-            files.config,
-            batch.map(({ request }) => request),
-          );
-          batch.forEach((waiting, index) => waiting.resolve(samples[index]!));
-        } catch (cause) {
-          for (const waiting of batch) waiting.reject(cause);
-        }
-        for (const _ of batch) release(id, version);
-      }
+      return await version.loaded.sample(request);
     } finally {
-      sampling = false;
+      release(id, version);
     }
-  };
-
-  const sample = (id: string, request: SampleRequest): Promise<Sample> => {
-    known(id).requests++;
-    return new Promise((resolve, reject) => {
-      queue.push({ version: id, request, resolve, reject });
-      void drain();
-    });
   };
 
   const runtime: PolicyRuntime = {
@@ -125,9 +91,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
           `policy version "${id}" is already loaded; versions never change`,
         );
       assertWeightsFit(files.config, weights, learnedShapes(files.config));
-      const own = uploadWeights(weights);
-      const parameters = frozen === undefined ? own : new Map([...frozen, ...own]);
-      versions.set(id, { weights, own, parameters, requests: 0, unloaded: false });
+      versions.set(id, { weights, loaded: engine.load(weights), requests: 0, unloaded: false });
     },
     serve(id) {
       known(id);
@@ -148,9 +112,9 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     dispose() {
-      for (const { own } of versions.values()) disposeParameters(own);
+      for (const { loaded } of versions.values()) loaded.free();
       versions.clear();
-      if (frozen !== undefined) disposeParameters(frozen);
+      engine.dispose();
     },
   };
   runtime.load(

@@ -5,8 +5,11 @@ import * as tf from "@tensorflow/tfjs";
 import { loadBlas } from "./blas.js";
 import { replaceWasmMatMul } from "./wasm-matmul.js";
 
-/** The backends a policy can run on, in the order in which they are tried. */
-export const BACKENDS = ["tensorflow", "webgpu", "wasm", "cpu"] as const;
+/**
+ * The backends a policy can run on, in the order in which they are tried. On `wasm` the CPU engine of engine/ computes; on
+ * `wasm-tfjs` TensorFlow.js does, to compare with.
+ */
+export const BACKENDS = ["tensorflow", "webgpu", "wasm", "wasm-tfjs", "cpu"] as const;
 /** One of {@link BACKENDS}. */
 export type BackendName = (typeof BACKENDS)[number];
 
@@ -15,13 +18,15 @@ export interface Backend {
   readonly name: BackendName;
   /** The name and what it runs on, for people: `wasm (libopenblas.so.0)`. */
   readonly description: string;
+  /** Threads of the CPU engine; absent: the cores. */
+  readonly threads?: number;
 }
 
 /** How a backend is chosen. */
 export interface BackendOptions {
   /** Default: `AFTERSTATE_BACKEND`, else the first that this machine has. */
   readonly name?: BackendName;
-  /** Threads of one multiplication on BLAS. Default 1: serving and training then have a core each. */
+  /** Threads of the CPU engine (default: the cores), or of one product of TensorFlow.js on BLAS (default 1). */
   readonly threads?: number;
 }
 
@@ -45,7 +50,8 @@ export async function openBackend(options: BackendOptions = {}): Promise<Backend
     try {
       const on = await OPENERS[name](options.threads ?? 1);
       await tf.ready();
-      current = { name, description: `${name} (${on})` };
+      const { threads } = options;
+      current = { name, description: `${name} (${on})`, ...(threads !== undefined && { threads }) };
       return current;
     } catch (cause) {
       failures.push(`${name}: ${messageOf(cause).split("\n")[0]}`);
@@ -96,20 +102,23 @@ const OPENERS: Readonly<Record<BackendName, (threads: number) => Promise<string>
     return adapter.info?.description || adapter.info?.vendor || "WebGPU";
   },
 
-  async wasm(threads) {
-    const wasm = require("@tensorflow/tfjs-backend-wasm") as { setWasmPaths(folder: string): void };
-    wasm.setWasmPaths(`${dirname(require.resolve("@tensorflow/tfjs-backend-wasm"))}/`);
-    await selectBackend("wasm");
-    const blas = loadBlas(threads);
-    replaceWasmMatMul(blas);
-    return blas?.name ?? "SIMD, no BLAS found";
-  },
+  wasm: openWasm,
+  "wasm-tfjs": openWasm,
 
   async cpu() {
     await selectBackend("cpu");
     return "plain JavaScript";
   },
 };
+
+async function openWasm(threads: number): Promise<string> {
+  const wasm = require("@tensorflow/tfjs-backend-wasm") as { setWasmPaths(folder: string): void };
+  wasm.setWasmPaths(`${dirname(require.resolve("@tensorflow/tfjs-backend-wasm"))}/`);
+  await selectBackend("wasm");
+  const blas = loadBlas(threads);
+  replaceWasmMatMul(blas);
+  return blas?.name ?? "SIMD, no BLAS found";
+}
 
 interface GPU {
   requestAdapter(): Promise<{ readonly info?: { readonly description: string; readonly vendor: string } } | null>;

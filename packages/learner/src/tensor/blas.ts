@@ -1,23 +1,30 @@
 import { createRequire } from "node:module";
 
-/** Single-precision general matrix multiply of the machine's own BLAS: C = op(A) · op(B), row-major. */
-export interface Blas {
+/** Single-precision products of the machine's own BLAS. */
+export interface Blas extends BlasCalls {
   /** The library that was found, e.g. `libopenblas.so.0`. */
   readonly name: string;
-  /**
-   * @param m rows of op(A) and C. @param n columns of op(B) and C. @param k columns of op(A) = rows of op(B).
-   * A, B and C are views of one memory; C must not overlap A or B.
-   */
-  sgemm(
+  /** C = op(A) · op(B), dense and row-major; C [m, n] must not overlap A or B. */
+  multiply(
     transposeA: boolean,
     transposeB: boolean,
-    m: number,
-    n: number,
-    k: number,
+    [m, n, k]: readonly [number, number, number],
     a: Float32Array,
     b: Float32Array,
     c: Float32Array,
   ): void;
+  /** Where an array lies in the process's memory: what {@link BlasCalls} take. It stays there as long as the array lives. */
+  addressOf(data: Float32Array): number;
+  /** What another thread needs to call {@link bindBlas}: the path of koffi, and the library. */
+  readonly origin: readonly [koffi: string, library: string];
+}
+
+/** The library's functions by plain numbers, matrices by their addresses in the process; ld: floats from one stored row to the next. */
+export interface BlasCalls {
+  /** C = α op(A) · op(B) + β C: transposeA, transposeB (0 or 1), m, n, k, α, A, lda, B, ldb, β, C, ldc. */
+  readonly gemm: (...numbers: number[]) => void;
+  /** y = α A x + β y: m, n, α, A, lda, x, β, y. */
+  readonly gemv: (...numbers: number[]) => void;
 }
 
 const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
@@ -26,15 +33,31 @@ const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
   win32: ["libopenblas.dll", "openblas.dll"],
 };
 
-const ROW_MAJOR = 101;
-const NO_TRANSPOSE = 111;
-const TRANSPOSE = 112;
+/**
+ * Binds a library's functions. It uses nothing outside of itself, as its source text is sent to threads.
+ *
+ * @throws when the library is not on this machine.
+ */
+export function bindBlas(koffi: typeof import("koffi"), name: string): BlasCalls {
+  const library = koffi.load(name);
+  const sgemm = library.func(
+    "void cblas_sgemm(int, int, int, int, int, int, float, uintptr_t, int, uintptr_t, int, float, uintptr_t, int)",
+  );
+  const sgemv = library.func(
+    "void cblas_sgemv(int, int, int, int, float, uintptr_t, int, uintptr_t, int, float, uintptr_t, int)",
+  );
+  // Row-major is 101, as it lies 111, transposed 112.
+  return {
+    gemm: (transposeA, transposeB, ...rest) => sgemm(101, 111 + transposeA!, 111 + transposeB!, ...rest),
+    gemv: (m, n, alpha, a, lda, x, beta, y) => sgemv(101, 111, m, n, alpha, a, lda, x, 1, beta, y, 1),
+  };
+}
 
 /**
  * OpenBLAS or Accelerate, called through koffi without a copy; undefined when the machine has neither.
  * `AFTERSTATE_BLAS=off` leaves it out.
  *
- * @param threads how many threads one multiplication may use (OpenBLAS only).
+ * @param threads how many threads one product may use (OpenBLAS only, and for the whole process).
  */
 export function loadBlas(threads: number): Blas | undefined {
   if (process.env.AFTERSTATE_BLAS === "off") return undefined;
@@ -47,37 +70,24 @@ export function loadBlas(threads: number): Blas | undefined {
   }
   for (const name of LIBRARIES[process.platform] ?? []) {
     try {
-      const library = koffi.load(name);
-      const cblas = library.func(
-        "void cblas_sgemm(int, int, int, int, int, int, float, void*, int, void*, int, float, void*, int)",
-      );
+      const { gemm, gemv } = bindBlas(koffi, name);
       try {
-        library.func("void openblas_set_num_threads(int)")(threads);
+        koffi.load(name).func("void openblas_set_num_threads(int)")(threads);
       } catch {
         // Accelerate chooses its own number of threads.
       }
+      const addressOf = (data: Float32Array) => Number(koffi.address(data));
       return {
         name: name.slice(name.lastIndexOf("/") + 1),
-        sgemm(transposeA, transposeB, m, n, k, a, b, c) {
-          const lda = transposeA ? m : k;
-          const ldb = transposeB ? k : n;
-          cblas(
-            ROW_MAJOR,
-            transposeA ? TRANSPOSE : NO_TRANSPOSE,
-            transposeB ? TRANSPOSE : NO_TRANSPOSE,
-            m,
-            n,
-            k,
-            1,
-            a,
-            lda,
-            b,
-            ldb,
-            0,
-            c,
-            n,
-          );
+        gemm,
+        gemv,
+        multiply(transposeA, transposeB, [m, n, k], a, b, c) {
+          const [lda, ldb] = [transposeA ? m : k, transposeB ? k : n];
+          const [atA, atB, atC] = [addressOf(a), addressOf(b), addressOf(c)];
+          gemm(Number(transposeA), Number(transposeB), m, n, k, 1, atA, lda, atB, ldb, 0, atC, n);
         },
+        addressOf,
+        origin: [require.resolve("koffi"), name],
       };
     } catch {
       // Not on this machine: the next name.

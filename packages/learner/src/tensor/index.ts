@@ -3,6 +3,7 @@ export * from "./blas.js";
 export * from "./lora.js";
 export * from "./policy-loss.js";
 export * from "./rotary-frequencies.js";
+export * from "./sample-token.js";
 export * from "./sampler.js";
 export * from "./sequence-log-probs.js";
 export * from "./supervised-loss.js";

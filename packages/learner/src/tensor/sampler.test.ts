@@ -3,7 +3,8 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { openBackend } from "./backend.js";
 import { responseLogProbs } from "./policy-loss.js";
-import { type SampleRequest, sampleBatch } from "./sampler.js";
+import type { SampleRequest } from "./sample-token.js";
+import { sampleBatch } from "./sampler.js";
 import { initialWeights, uploadWeights } from "./transformer.js";
 
 beforeAll(async () => {

@@ -1,6 +1,6 @@
-import { createRandom, type Random } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import { attentionProbabilities } from "./ops.js";
+import { type Row, rowOf, type Sample, type SampleRequest, sampleToken } from "./sample-token.js";
 import {
   type Attend,
   causalMask,
@@ -12,35 +12,6 @@ import {
   rotaryAngles,
   type TransformerConfig,
 } from "./transformer.js";
-
-/** One response to sample. */
-export interface SampleRequest {
-  readonly promptIds: readonly number[];
-  readonly seed: number;
-  readonly temperature: number;
-  readonly maxTokens: number;
-  /** Sampling one of these ends the response; it is part of the record. */
-  readonly stopIds: ReadonlySet<number>;
-  readonly signal?: AbortSignal;
-  /** Called for every token as it is sampled. Must not throw. */
-  readonly onToken?: (id: number) => void;
-}
-
-/** What was sampled. */
-export interface Sample {
-  readonly ids: readonly number[];
-  /** log π of each id at the sampling temperature, in nats. [tokens] */
-  readonly logProbs: readonly number[];
-  readonly stoppedBy: "stop" | "length" | "abort";
-}
-
-interface Row {
-  readonly request: SampleRequest;
-  readonly random: Random;
-  readonly ids: number[];
-  readonly logProbs: number[];
-  stoppedBy: Sample["stoppedBy"] | undefined;
-}
 
 /** Keys and values of one layer. [rows, heads, seq, headDim] */
 interface LayerCache {
@@ -60,13 +31,7 @@ export async function sampleBatch(
   config: TransformerConfig,
   requests: readonly SampleRequest[],
 ): Promise<readonly Sample[]> {
-  const rows: Row[] = requests.map((request) => ({
-    request,
-    random: createRandom(request.seed),
-    ids: [],
-    logProbs: [],
-    stoppedBy: undefined,
-  }));
+  const rows = requests.map(rowOf);
   let active = rows;
   let { prompt, mask, logits } = prefill(parameters, config, rows);
   let sampled: (LayerCache | undefined)[] = prompt.map(() => undefined);
@@ -76,7 +41,8 @@ export async function sampleBatch(
       logits.dispose();
       active.forEach((row, index) => {
         if (row.stoppedBy === undefined) {
-          sampleToken(row, scores.subarray(index * config.vocab_size, (index + 1) * config.vocab_size), config);
+          const own = scores.subarray(index * config.vocab_size, (index + 1) * config.vocab_size);
+          sampleToken(row, own, config.max_position_embeddings);
         }
       });
       const going = active.flatMap((row, index) => (row.stoppedBy === undefined ? [index] : []));
@@ -97,33 +63,6 @@ export async function sampleBatch(
     logits.dispose();
   }
   return rows.map(({ ids, logProbs, stoppedBy }) => ({ ids, logProbs, stoppedBy: stoppedBy! }));
-}
-
-/** Draws one token of a row: softmax(z / temperature), in float64. Temperature 0 takes the likeliest, with log-prob 0. */
-function sampleToken(row: Row, scores: Float32Array, config: TransformerConfig): void {
-  const { request, random, ids, logProbs } = row;
-  if (request.signal?.aborted === true) {
-    row.stoppedBy = "abort";
-    return;
-  }
-  const top = scores.reduce((best, score, id) => (score > scores[best]! ? id : best), 0);
-  let [id, logProb] = [top, 0];
-  if (request.temperature > 0) {
-    let sum = 0;
-    for (const score of scores) sum += Math.exp((score - scores[top]!) / request.temperature);
-    let left = random.next() * sum;
-    for (id = 0; id < scores.length - 1; id++) {
-      left -= Math.exp((scores[id]! - scores[top]!) / request.temperature);
-      if (left < 0) break;
-    }
-    logProb = (scores[id]! - scores[top]!) / request.temperature - Math.log(sum);
-  }
-  ids.push(id);
-  logProbs.push(logProb);
-  request.onToken?.(id);
-  const room = config.max_position_embeddings - request.promptIds.length;
-  if (request.stopIds.has(id)) row.stoppedBy = "stop";
-  else if (ids.length >= Math.min(request.maxTokens, room)) row.stoppedBy = "length";
 }
 
 /** Runs the prompts. @returns their cache, the mask of their padding [rows, 1, 1, seq] and the logits of their last tokens. */

@@ -75,7 +75,7 @@ function onBlas(blas: Blas): MatMul {
       const viewA = new Float32Array(heap, offsetA! + (batchA === 1 ? 0 : i * m * k * 4), rows * k);
       const viewB = new Float32Array(heap, offsetB! + (batchB === 1 ? 0 : i * k * n * 4), k * n);
       const viewOut = new Float32Array(heap, offsetOut! + i * m * n * 4, rows * n);
-      blas.sgemm(transposeA, transposeB, rows, n, k, viewA, viewB, viewOut);
+      blas.multiply(transposeA, transposeB, [rows, n, k], viewA, viewB, viewOut);
     }
     return out;
   };

@@ -1,36 +1,32 @@
 import { AgentError } from "@afterstate/core";
+import { openMachine } from "../engine/machine.js";
 import { openBackend } from "../tensor/backend.js";
-import { batchStatistics, type PolicyBatch, policyLoss, preparePolicyBatch } from "../tensor/policy-loss.js";
-import { createTrainable } from "../tensor/trainable.js";
-import {
-  assertWeightsFit,
-  disposeParameters,
-  type Parameters as ModelParameters,
-  type TransformerConfig,
-  uploadWeights,
-} from "../tensor/transformer.js";
+import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import { engineUpdates } from "./engine-update.js";
+import type { PreparedBatch, UpdateEngine } from "./policy-update.js";
 import { SignalShare } from "./signal-share.js";
+import { tensorUpdates } from "./tensor-update.js";
 
-/** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
-const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
 /** Rows of one forward and backward pass. */
 const MICRO_BATCH = 16;
 
 /**
- * A trainer on the tensor backend of this thread. An update is a function of its request alone.
+ * A trainer on the backend of this thread: the CPU engine, or TensorFlow.js. An update is a function of its request alone.
  *
  * @param base the frozen weights under the adapters, for a config with `lora`; not needed otherwise.
  */
 export async function createTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
+  const frozen = config.lora === undefined ? undefined : requireBase(config, base);
   const backend = await openBackend();
-  const frozen = config.lora === undefined ? undefined : uploadWeights(requireBase(config, base));
+  const engine =
+    backend.name === "wasm"
+      ? engineUpdates(openMachine(backend), backend.description, config, frozen)
+      : tensorUpdates(backend.description, config, frozen);
   return {
-    backend: backend.description,
-    update: (request) => update(config, frozen, request),
-    dispose: async () => {
-      if (frozen !== undefined) disposeParameters(frozen);
-    },
+    backend: engine.description,
+    update: (request) => update(engine, request),
+    dispose: async () => engine.dispose(),
   };
 }
 
@@ -48,21 +44,14 @@ function requireBase(config: TransformerConfig, base: PolicyWeights | undefined)
 /**
  * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples with {@link policyLoss}.
  */
-async function update(
-  config: TransformerConfig,
-  frozen: ModelParameters | undefined,
-  request: UpdateRequest,
-): Promise<UpdateResult> {
+async function update(engine: UpdateEngine, request: UpdateRequest): Promise<UpdateResult> {
   const { options } = request;
   const started = performance.now();
-  const trainable = createTrainable(request.weights, ADAM, { optimizer: request.optimizer, frozen });
-  const learnedReference = uploadWeights(request.reference);
-  const reference = frozen === undefined ? learnedReference : new Map([...frozen, ...learnedReference]);
+  const weights = engine.open(request);
   const batches: HalfBatch[] = [];
   try {
     for (const { half, rows } of inBatches(request.samples)) {
-      const teach = options.distillationWeight > 0;
-      batches.push({ half, batch: await preparePolicyBatch(trainable.parameters, reference, config, rows, { teach }) });
+      batches.push({ half, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
     }
     const share = new SignalShare(request.optimizer);
     let [loss, gradientNorm, steps] = [0, 0, 0];
@@ -70,7 +59,7 @@ async function update(
       let epochLoss = 0;
       for (const { half, batch } of batches) {
         const denominator = options.lossDenominator;
-        epochLoss += await trainable.accumulate(policyLoss(config, batch, { ...options, denominator }), half);
+        epochLoss += await batch.accumulate({ ...options, denominator }, half);
       }
       if (!Number.isFinite(epochLoss)) {
         throw new AgentError(
@@ -79,16 +68,16 @@ async function update(
         );
       }
       // Later epochs see the same samples: only the first tells how far the halves agree.
-      if (epoch === 0) share.add(await trainable.agreement());
+      if (epoch === 0) share.add(await weights.agreement());
       const learningRate = options.learningRate * (options.stepSize === "noise-scale" ? share.value : 1);
-      gradientNorm += await trainable.step(learningRate, options.gradientClip);
+      gradientNorm += await weights.step(learningRate, options.gradientClip);
       loss += epochLoss;
       steps += 1;
     }
-    const drift = await driftOf(config, batches, trainable.parameters, options);
+    const drift = await driftOf(batches, options);
     return {
-      weights: await trainable.weights(),
-      optimizer: new Map([...(await trainable.optimizer()), share.state]),
+      weights: await weights.weights(),
+      optimizer: new Map([...(await weights.optimizer()), share.state]),
       metrics: {
         loss: loss / Math.max(1, steps),
         gradientNorm: gradientNorm / Math.max(1, steps),
@@ -99,27 +88,24 @@ async function update(
       },
     };
   } finally {
-    trainable.dispose();
-    disposeParameters(learnedReference);
     for (const { batch } of batches) batch.dispose();
+    weights.dispose();
   }
 }
 
 interface HalfBatch {
   readonly half: 0 | 1;
-  readonly batch: PolicyBatch;
+  readonly batch: PreparedBatch;
 }
 
 /** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
 async function driftOf(
-  config: TransformerConfig,
   batches: readonly HalfBatch[],
-  parameters: ModelParameters,
   { clipLow, clipHigh }: UpdateRequest["options"],
 ): Promise<Record<string, number>> {
   let [tokens, kl, entropy, clipped, ratioMax] = [0, 0, 0, 0, 0];
   for (const { batch } of batches) {
-    const now = await batchStatistics(parameters, config, batch);
+    const now = await batch.statistics();
     batch.counted.forEach((counts, at) => {
       if (counts === 0) return;
       const ratio = Math.exp(now.logProbs[at]! - batch.oldLogProbs[at]!);

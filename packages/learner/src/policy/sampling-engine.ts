@@ -1,0 +1,34 @@
+import type { Sample, SampleRequest } from "../tensor/sample-token.js";
+import type { TransformerConfig } from "../tensor/transformer-config.js";
+import type { PolicyWeights } from "../types.js";
+
+/** Samples responses: the CPU engine, or a backend of TensorFlow.js. */
+export interface SamplingEngine {
+  /** Makes weights ready to be sampled from: all, or the adapters over the base. */
+  load(weights: PolicyWeights): LoadedWeights;
+  dispose(): void;
+}
+
+/** Weights in the hands of a sampling engine. */
+export interface LoadedWeights {
+  /** Samples one response, side by side with what else is asked for. */
+  sample(request: SampleRequest): Promise<Sample>;
+  /** Not while a response is being sampled. */
+  free(): void;
+}
+
+/** What is sampled from. */
+export interface SamplingOptions {
+  readonly config: TransformerConfig;
+  /** The frozen weights under adapters. */
+  readonly base: PolicyWeights | undefined;
+  /** Responses that are sampled side by side. */
+  readonly maxBatch: number;
+}
+
+/** A request with those who wait for its response. */
+export interface Waiting {
+  readonly request: SampleRequest;
+  readonly resolve: (sample: Sample) => void;
+  readonly reject: (cause: unknown) => void;
+}

@@ -1,0 +1,56 @@
+import type { Machine } from "../engine/machine.js";
+import { batchStatistics, policyLoss, preparePolicyBatch } from "../engine/policy-loss.js";
+import { createScorer } from "../engine/scorer.js";
+import { createTrainable } from "../engine/trainable.js";
+import { placeFrozen } from "../engine/weights.js";
+import type { TransformerConfig } from "../tensor/transformer-config.js";
+import type { PolicyWeights } from "../types.js";
+import { ADAM, type UpdateEngine } from "./policy-update.js";
+
+/** Updates on the CPU engine. @param base the frozen weights under adapters. */
+export function engineUpdates(
+  machine: Machine,
+  description: string,
+  config: TransformerConfig,
+  base: PolicyWeights | undefined,
+): UpdateEngine {
+  const frozen = base && placeFrozen(machine, base);
+  return {
+    description,
+    open({ weights, optimizer, reference }) {
+      const trainable = createTrainable(machine, config, weights, ADAM, { optimizer, frozen: frozen?.placed });
+      const learned = placeFrozen(machine, reference);
+      const scorer = createScorer(machine, config, new Map([...(frozen?.placed ?? []), ...learned.placed]));
+      return {
+        async prepare(rows, { teach }) {
+          const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teach });
+          return {
+            counted: new Float32Array(batch.oldLogProbs.length).fill(1),
+            oldLogProbs: batch.oldLogProbs,
+            ...(batch.lesson !== undefined && { lesson: batch.lesson }),
+            async accumulate(options, half) {
+              const loss = trainable.accumulate(policyLoss(batch, options), half);
+              batch.oldKnown = true;
+              return loss;
+            },
+            statistics: async () => batchStatistics(machine, trainable.scorer, batch),
+            dispose: batch.dispose,
+          };
+        },
+        agreement: async () => trainable.agreement(),
+        step: async (learningRate, gradientClip) => trainable.step(learningRate, gradientClip),
+        weights: async () => trainable.weights(),
+        optimizer: async () => trainable.optimizer(),
+        dispose() {
+          trainable.dispose();
+          scorer.free();
+          learned.free();
+        },
+      };
+    },
+    dispose() {
+      frozen?.free();
+      machine.dispose();
+    },
+  };
+}
