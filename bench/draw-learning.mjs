@@ -10,13 +10,13 @@ const runs = [...new Map(lines.map((run) => [run.seed, run])).values()];
 
 const PANELS = [
   { title: "answered rightly", column: 1 },
-  { title: "answered the way the users want", column: 2 },
+  { title: "answered as the users want", column: 2 },
 ];
 const ARMS = [
   { arm: "control", color: "#9aa0a6", label: "control: votes shuffled, no hints" },
   { arm: "learner", color: "#1a7f5a", label: "learns from reactions" },
 ];
-const [WIDTH, HEIGHT, LEFT, TOP] = [300, 180, 44, 34];
+const [WIDTH, HEIGHT, LEFT, TOP] = [300, 180, 52, 34];
 const sessions = Math.max(...runs.flatMap(({ curves }) => curves.learner.map(([session]) => session)));
 const x = (session) => (session / sessions) * WIDTH;
 const y = (share) => (1 - share) * HEIGHT;
@@ -31,7 +31,7 @@ const meanOf = (arm, column) =>
 
 const panel = ({ title, column }, index) => `
 <g transform="translate(${LEFT + index * (WIDTH + 60)} ${TOP})">
-<text x="0" y="-12" class="title">${title}, of held-out questions</text>
+<text x="0" y="-12" class="title">${title}</text>
 ${[0, 0.25, 0.5, 0.75, 1].map((share) => `<path d="M0 ${y(share)}H${WIDTH}" class="grid"/><text x="-8" y="${y(share) + 4}" class="share">${share * 100} %</text>`).join("\n")}
 ${[0, sessions / 2, sessions].map((session) => `<text x="${x(session)}" y="${HEIGHT + 18}" class="session">${session}</text>`).join("")}
 <text x="${WIDTH / 2}" y="${HEIGHT + 34}" class="session">sessions</text>

@@ -15,7 +15,7 @@ const OPTIONS = ["--list", "--no-results", "--help"];
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const filesOf = (kind) => (existsSync(join(here, kind)) ? readdirSync(join(here, kind)) : []);
-const BENCHES = ["speed", "learning"]
+const BENCHES = ["speed", "learning", "models"]
   .flatMap((kind) => filesOf(kind).map((file) => `${kind}/${file}`))
   .filter((path) => path.endsWith(".mjs"))
   .map((path) => path.slice(0, -".mjs".length));
@@ -59,7 +59,7 @@ function circumstances() {
     // No git, or no repository: the results say so.
   }
   const [{ model: cpu } = {}, ...others] = cpus();
-  return { date: new Date().toISOString(), commit, node: process.versions.node, cpu, cores: others.length + 1 };
+  return { commit, node: process.versions.node, cpu, cores: others.length + 1 };
 }
 
 /** Runs one bench. @returns whether it ended well and kept its marks. */
@@ -74,7 +74,7 @@ async function runBench(bench) {
     }
     const result = JSON.parse(text);
     good &&= result.withinMark !== false;
-    const line = `${JSON.stringify({ bench, ...result, ...circumstances() })}\n`;
+    const line = `${JSON.stringify({ bench, ...result, date: new Date().toISOString(), ...where })}\n`;
     process.stdout.write(line);
     if (args.includes("--no-results")) continue;
     mkdirSync(join(here, "results"), { recursive: true });
@@ -83,6 +83,8 @@ async function runBench(bench) {
   return (await ended) === 0 && good;
 }
 
+/** Taken before the results themselves are a change. */
+const where = circumstances();
 let failed = 0;
 for (const bench of asked.length > 0 ? asked : BENCHES) {
   say(`${bench}: ${purposeOf(bench)} …`);

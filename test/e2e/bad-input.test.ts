@@ -48,7 +48,9 @@ describe("the demo refuses in one sentence", () => {
   it("a backend that does not exist", async () => {
     const { code, stderr } = await runProgram(DEMO, ["--exit", "--json"], { AFTERSTATE_BACKEND: "abacus" });
     expect(code).toBe(1);
-    expect(stderr).toMatch(/AFTERSTATE_BACKEND is "abacus"; it must be one of tensorflow, webgpu, wasm, wasm-tfjs, cpu/);
+    expect(stderr).toMatch(
+      /AFTERSTATE_BACKEND is "abacus"; it must be one of tensorflow, webgpu, wasm, wasm-tfjs, cpu/,
+    );
     expect(stderr.trim().split("\n")).toHaveLength(1);
   });
 });

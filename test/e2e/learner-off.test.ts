@@ -15,7 +15,7 @@ import { describe, expect, it } from "vitest";
 
 const UPDATE = {
   learningRate: 3e-4,
-  stepSize: "fixed",
+  stepSize: "fixed" as const,
   epochs: 1,
   clipLow: 0.2,
   clipHigh: 0.2,

@@ -14,8 +14,8 @@ export interface HomeworkAgentOptions {
   readonly learner?: Plugin;
 }
 
-/** The policy holds 512 of its own tokens, most of them single characters. */
-const MAX_CONTEXT_TOKENS = 160;
+/** As long as the conversations that the embedded policy knows: a few exchanges. */
+const MAX_CONTEXT_TOKENS = 90;
 
 /** An agent that does homework: a calculator, a memory of its users, and a planner for the number game. */
 export function createHomeworkAgent({ model, seed, log, memoryPath, learner }: HomeworkAgentOptions): Promise<Agent> {

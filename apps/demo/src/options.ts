@@ -29,7 +29,7 @@ export type ParsedOptions =
   | { readonly kind: "help"; readonly text: string };
 
 const MODES: readonly LearnerMode[] = ["off", "reward", "hints", "hybrid"];
-const DEFAULTS = { seed: 1, minutes: 6, sessions: 720, learner: "hybrid" } as const;
+const DEFAULTS = { seed: 1, minutes: 6, sessions: 560, learner: "hybrid" } as const;
 
 const HELP = `npm start -- [options]
 

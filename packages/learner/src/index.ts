@@ -6,6 +6,8 @@ export * from "./checkpoints/progress.js";
 export * from "./checkpoints/read-gguf.js";
 export * from "./checkpoints/read-policy.js";
 export * from "./checkpoints/safetensors.js";
+export * from "./checkpoints/source-file.js";
+export * from "./checkpoints/stored-tensor.js";
 export * from "./credit/gae.js";
 export * from "./credit/outcome.js";
 export * from "./credit/running-mean.js";

@@ -53,7 +53,7 @@ export function fieldsOf(file: string, record: Readonly<Record<string, unknown>>
       throw new CheckpointError("unsupported", {
         file,
         field: prefix + key,
-        expected: accepted.map(shown).join(" or "),
+        expected: accepted.length === 0 ? "nothing" : accepted.map(shown).join(" or "),
         found: shown(found),
       });
     },

@@ -23,6 +23,8 @@ export function configFromGguf(file: string, header: GgufHeader, ropeFactors?: F
   fields.only("split.count", [0, 1]);
   fields.only(key("expert_count"), [0]);
   fields.only(key("rope.scaling.type"), ["none", "linear"]);
+  fields.only(key("rope.scale_linear"), [1]); // the name that old files give to it
+  fields.only(key("attention.sliding_window"), [0]);
   const heads = fields.size(key("attention.head_count"));
   const hidden = fields.size(key("embedding_length"));
   const headDim = fields.size(key("attention.key_length"), { fallback: hidden / heads });

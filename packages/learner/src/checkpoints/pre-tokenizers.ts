@@ -1,3 +1,5 @@
+import { GPT2_WORDS, splitBy } from "../policy/exact-pre-tokenizer.js";
+
 /** How a byte-level BPE tokenizer normalises and splits text before it merges, in the form of tokenizer.json. */
 export interface PreTokenizer {
   readonly normalizer: object | null;
@@ -6,35 +8,30 @@ export interface PreTokenizer {
   readonly ignore_merges: boolean;
 }
 
-const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true };
+const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
 
-const split = (regex: string) => ({ type: "Split", pattern: { Regex: regex }, behavior: "Isolated", invert: false });
-
-const byRegex = (regex: string, rest: Partial<PreTokenizer> = {}): PreTokenizer => ({
+const byRegexes = (regexes: readonly string[], rest: Partial<PreTokenizer> = {}): PreTokenizer => ({
   normalizer: null,
-  pre_tokenizer: { type: "Sequence", pretokenizers: [split(regex), { ...BYTE_LEVEL, use_regex: false }] },
+  pre_tokenizer: { type: "Sequence", pretokenizers: [...regexes.map(splitBy), BYTE_LEVEL] },
   ignore_merges: false,
   ...rest,
 });
 
-const LLAMA3 = byRegex(
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+const LLAMA3 = byRegexes(
+  [
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ],
   { ignore_merges: true },
 );
-const QWEN2 = byRegex(
-  "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+const QWEN2 = byRegexes(
+  [
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
+  ],
   { normalizer: { type: "NFC" } }, // as the model's own tokenizer; llama.cpp leaves it out
 );
-const GPT2: PreTokenizer = {
-  normalizer: null,
-  pre_tokenizer: { ...BYTE_LEVEL, use_regex: true },
-  ignore_merges: false,
-};
+const GPT2 = byRegexes([GPT2_WORDS]);
 /** Every numeral apart, then as GPT-2. */
-const SMOLLM: PreTokenizer = {
-  ...GPT2,
-  pre_tokenizer: { type: "Sequence", pretokenizers: [split("\\p{N}"), { ...BYTE_LEVEL, use_regex: true }] },
-};
+const SMOLLM = byRegexes(["\\p{N}", GPT2_WORDS]);
 
 /** By `tokenizer.ggml.pre`; the regular expressions are those of the models' own tokenizer.json. */
 export const PRE_TOKENIZERS: ReadonlyMap<string, PreTokenizer> = new Map([

@@ -1,5 +1,5 @@
 import { dequantiseQ4_0, dequantiseQ4_1, dequantiseQ4_K, dequantiseQ6_K, dequantiseQ8_0 } from "./dequantise.js";
-import { halfToNumber } from "./half.js";
+import { HALVES } from "./half.js";
 
 /** How the numbers of a tensor are stored: in blocks of a fixed count of elements and bytes, little endian. */
 export interface TensorType {
@@ -23,7 +23,7 @@ const F16: TensorType = {
   blockBytes: 2,
   decode(bytes, into) {
     const halves = new Uint16Array(bytes.buffer);
-    for (let i = 0; i < halves.length; i++) into[i] = halfToNumber(halves[i]!);
+    for (let i = 0; i < halves.length; i++) into[i] = HALVES[halves[i]!]!;
   },
 };
 

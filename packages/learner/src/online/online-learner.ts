@@ -6,11 +6,11 @@ import {
   systemClock,
   type ToolDefinition,
 } from "@afterstate/core";
-import { judgeCandidate } from "../versions/gate.js";
 import { NO_COUNTS, versionNumber } from "../versions/version-manifest.js";
 import { assembleBatch, type Batch } from "./assemble-batch.js";
 import { type Backlog, openBacklog } from "./backlog.js";
 import { type EpisodeFold, foldEpisodes } from "./episode-fold.js";
+import { HeldOutGate } from "./held-out-gate.js";
 import { type JudgedEpisode, judgeEpisode } from "./judged-episode.js";
 import {
   DEFAULT_UPDATE,
@@ -73,9 +73,7 @@ class RunningLearner {
   readonly #versions: ServedVersions;
   readonly #backlog: Backlog;
   readonly #fold: EpisodeFold;
-  readonly #heldOutScores = new Map<string, readonly number[]>();
-  /** Held-out scores of the best version that served since the start. */
-  #best: readonly number[] | undefined;
+  readonly #gate: HeldOutGate;
   /** Ids of events that were on the bus and have not been read from the log. */
   readonly #awaited = new Set<string>();
   #cursor = 0;
@@ -97,6 +95,7 @@ class RunningLearner {
     this.#ledger = new Ledger(this.#versions.base, store, () => this.#now());
     this.#backlog = openBacklog(signals);
     this.#fold = foldEpisodes((id, offset) => this.#ledger.isConsumed(id, offset));
+    this.#gate = new HeldOutGate(options);
   }
 
   async start(context: PluginContext): Promise<void> {
@@ -233,7 +232,7 @@ class RunningLearner {
       const request = { weights, ...(optimizer && { optimizer }), reference, samples, options };
       const result = await trainer.update(request);
       this.#versions.load(candidate, result.weights);
-      const { accepted, numbers } = await this.#gate(candidate, parent, result.metrics);
+      const { accepted, numbers } = await this.#gate.judge(candidate, parent, result.metrics);
       const promoted = accepted && mode === "live";
       if (accepted) {
         const manifest = {
@@ -304,28 +303,6 @@ class RunningLearner {
     });
   }
 
-  async #gate(candidate: string, serving: string, metrics: Readonly<Record<string, number>>) {
-    const { gate, limits, seed = 0 } = this.#options;
-    const scoresOf = async (version: string): Promise<readonly number[]> => {
-      const known = this.#heldOutScores.get(version);
-      if (known !== undefined || gate === undefined) return known ?? [];
-      const scores = await gate.evaluate(version);
-      this.#heldOutScores.set(version, scores);
-      return scores;
-    };
-    // Against the best so far and not only the last: small losses, each within the noise, must not add up.
-    const now = await scoresOf(serving);
-    const held = this.#best !== undefined && sum(this.#best) > sum(now) ? this.#best : now;
-    this.#best = held;
-    return judgeCandidate({
-      best: held,
-      candidate: await scoresOf(candidate),
-      metrics,
-      limits: { maxKl: 5, minEntropy: 0, confidence: 0.99, ...limits },
-      seed: mixSeed(seed, candidate),
-    });
-  }
-
   #learnedUpTo(episodes: readonly JudgedEpisode[], { credit }: Batch) {
     const open = [...this.#fold.unready(), ...this.#backlog.offsetsWithout(episodes)];
     return this.#ledger.learnedUpTo(episodes, credit, open, this.#cursor);
@@ -354,7 +331,7 @@ class RunningLearner {
   async #tidy(): Promise<void> {
     const { keepVersions = 8, store } = this.#options;
     const { version } = this.#ledger.pointer;
-    for (const known of this.#heldOutScores.keys()) if (known !== version) this.#heldOutScores.delete(known);
+    this.#gate.keepOnly(version);
     this.#versions.trim(version, keepVersions);
     await store?.prune(keepVersions, version).catch((cause) => this.#tellFailure(cause));
   }
@@ -400,10 +377,6 @@ class RunningLearner {
     await this.#emit(event).catch(() => {});
     return undefined;
   }
-}
-
-function sum(scores: readonly number[]): number {
-  return scores.reduce((total, score) => total + score, 0);
 }
 
 /** A disk that is full or away: the batch is kept and tried again. */

@@ -1,6 +1,7 @@
 import { AgentError, type Message, messageOf, type ToolDefinition } from "@afterstate/core";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { openChatTemplate } from "./chat-template.js";
+import { exactPreTokenizer } from "./exact-pre-tokenizer.js";
 import type { ToolCallFormat } from "./tool-call-format.js";
 
 /** By default the library drops special tokens and spaces before punctuation. */
@@ -41,7 +42,10 @@ export interface TokenizerFiles {
 
 /** Opens `tokenizer.json` and the chat template of `tokenizer_config.json`. @throws AgentError `checkpoint/mismatch` or `checkpoint/corrupt`. */
 export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [] }: TokenizerFiles): PolicyTokenizer {
-  const tokenizer = opened("tokenizer.json", () => new Tokenizer(json, tokenizerConfig));
+  const tokenizer = opened("tokenizer.json", () => {
+    const { pre_tokenizer } = json as { readonly pre_tokenizer?: unknown };
+    return new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+  });
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);
     if (id !== undefined) return id;

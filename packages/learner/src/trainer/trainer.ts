@@ -1,18 +1,11 @@
 import { AgentError } from "@afterstate/core";
 import { openMachine } from "../engine/machine.js";
 import { openBackend } from "../tensor/backend.js";
-import type { GradientAgreement } from "../tensor/trainable.js";
 import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
-import type {
-  PolicyTrainer,
-  PolicyWeights,
-  TrainingSample,
-  UpdateRequest,
-  UpdateResult,
-  WeightArray,
-} from "../types.js";
+import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
 import { engineUpdates } from "./engine-update.js";
 import type { PreparedBatch, UpdateEngine } from "./policy-update.js";
+import { SignalShare } from "./signal-share.js";
 import { tensorUpdates } from "./tensor-update.js";
 
 /** Rows of one forward and backward pass. */
@@ -84,7 +77,7 @@ async function update(engine: UpdateEngine, request: UpdateRequest): Promise<Upd
     const drift = await driftOf(batches, options);
     return {
       weights: await weights.weights(),
-      optimizer: new Map([...(await weights.optimizer()), [SIGNAL_SHARE, share.state]]),
+      optimizer: new Map([...(await weights.optimizer()), share.state]),
       metrics: {
         loss: loss / Math.max(1, steps),
         gradientNorm: gradientNorm / Math.max(1, steps),
@@ -104,42 +97,6 @@ interface HalfBatch {
   readonly half: 0 | 1;
   readonly batch: PreparedBatch;
 }
-
-/** How much of the last updates the share is a mean of: 1 / (1 − decay). */
-const SHARE_DECAY = 0.8;
-
-/**
- * The share of a gradient's power that is signal, as the mean of the last updates: one batch alone tells little.
- *
- *   share = signal / power ≈ |G|² / (|G|² + tr Σ / B) = 1 / (1 + B_noise / B)     (arXiv:1812.06162, Eq. 2.7)
- */
-class SignalShare {
-  #sum: number;
-  #weight: number;
-
-  constructor(optimizer: PolicyWeights | undefined) {
-    [this.#sum, this.#weight] = [...(optimizer?.get(SIGNAL_SHARE)?.data ?? [0, 0])] as [number, number];
-  }
-
-  add(agreement: GradientAgreement | undefined): void {
-    if (agreement === undefined || agreement.power === 0) return;
-    // Two halves that cancel out would count without bound.
-    this.#sum = SHARE_DECAY * this.#sum + Math.max(-1, agreement.signal / agreement.power);
-    this.#weight = SHARE_DECAY * this.#weight + 1;
-  }
-
-  /** 0–1; 1 while nothing was measured. */
-  get value(): number {
-    return this.#weight === 0 ? 1 : Math.min(1, Math.max(0, this.#sum / this.#weight));
-  }
-
-  get state(): WeightArray {
-    return { shape: [2], data: Float32Array.of(this.#sum, this.#weight) };
-  }
-}
-
-/** Where the optimizer's state keeps a {@link SignalShare}: sum and weight. */
-const SIGNAL_SHARE = "signal_share";
 
 /** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
 async function driftOf(

@@ -1,0 +1,46 @@
+import { createRandom } from "@afterstate/core";
+import { describe, expect, it } from "vitest";
+import { SignalShare } from "./signal-share.js";
+
+const after = (...shares: readonly number[]) => {
+  const share = new SignalShare(undefined);
+  for (const signal of shares) share.add({ signal, power: 1 });
+  return share;
+};
+
+describe("the share of signal in a gradient", () => {
+  it("is 1 while nothing is known, and hardly more than 0 after one measurement", () => {
+    expect(after().value).toBe(1);
+    // 0 and .3 with w = .8, 1: mean .1667, n = 1.8²/1.64 = 1.9756, variance (.05 − .0278) · n/(n − 1) = .045
+    expect(after(0.3).value).toBeCloseTo(0.1667 - Math.sqrt(0.045 / 1.9756), 3);
+    expect(after(-3).value).toBe(0);
+  });
+
+  it("is the weighted mean less its standard error", () => {
+    // 0, 1, 1, 0 with w = .512, .64, .8, 1: Σw = 2.952, Σw² = 2.3117, mean 1.44/2.952 = .4878; n = 2.952²/2.3117 = 3.7697;
+    // variance (.4878 − .4878²) · n/(n − 1) = .3401; standard error √(.3401/n) = .3004
+    expect(after(1, 1, 0).value).toBeCloseTo(0.4878 - 0.3004, 3);
+  });
+
+  it("goes on from an optimizer's state as if it had not stopped", () => {
+    const resumed = new SignalShare(new Map([after(0.4, 0.5).state]));
+    resumed.add({ signal: 0.2, power: 1 });
+    expect(resumed.value).toBeCloseTo(after(0.4, 0.5, 0.2).value, 6);
+  });
+
+  it("is near 0 under noise and near the truth under signal", () => {
+    const random = createRandom(4);
+    const noise = () => 0.1 * (random.next() + random.next() + random.next() - 1.5);
+    const mean = (truth: number) => {
+      const share = new SignalShare(undefined);
+      let sum = 0;
+      for (let i = 0; i < 2000; i++) {
+        share.add({ signal: truth + noise(), power: 1 });
+        sum += share.value;
+      }
+      return sum / 2000;
+    };
+    expect(mean(0)).toBeLessThan(0.003);
+    expect(mean(0.3)).toBeGreaterThan(0.27);
+  });
+});
