@@ -46,6 +46,8 @@ const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
 /** A measurement goes on until it has taken this long, and has had at least three runs. */
 const SECONDS = 6;
 const CORES = availableParallelism();
+/** Tokens of one response. */
+const DECODED = 24;
 
 /** What is measured: a shape, on what, doing what. The first case of a shape and kind is what the others are compared with. */
 const CASES = [
@@ -174,12 +176,15 @@ function onEngine(shape, base, adapter, kind, streams) {
   }
   const { lora: _, ...plain } = config;
   const decoder = createDecoder(machine, plain, placeFrozen(machine, base).placed);
-  const slots = Array.from({ length: streams }, () => decoder.openSlot(2048));
-  decoder.decode(slots.map((slot, row) => ({ slot, ids: [row + 1, 2, 3, 4, 5, 6, 7, 8] })));
   const step = () => {
-    for (let i = 0; i < 8; i++) decoder.decode(slots.map((slot) => ({ slot, ids: [slot.length % config.vocab_size] })));
+    const slots = Array.from({ length: streams }, () => decoder.openSlot(8 + DECODED));
+    decoder.decode(slots.map((slot, row) => ({ slot, ids: [row + 1, 2, 3, 4, 5, 6, 7, 8] })));
+    for (let i = 1; i < DECODED; i++) {
+      decoder.decode(slots.map((slot) => ({ slot, ids: [slot.length % config.vocab_size] })));
+    }
+    for (const slot of slots) slot.free();
   };
-  return { backend, tokens: streams * 8, step };
+  return { backend, tokens: streams * DECODED, step };
 }
 
 async function onTensors(shape, base, kind, streams) {
@@ -200,10 +205,10 @@ async function onTensors(shape, base, kind, streams) {
     promptIds: [seed + 1, 2, 3, 4, 5, 6, 7, 8],
     seed,
     temperature: 0,
-    maxTokens: 24,
+    maxTokens: DECODED,
     stopIds: new Set(),
   }));
-  return { backend, tokens: streams * 24, step: () => tensor.sampleBatch(parameters, config, requests) };
+  return { backend, tokens: streams * DECODED, step: () => tensor.sampleBatch(parameters, config, requests) };
 }
 
 /** Resident memory after the first five updates of a trainer, and after 200. */

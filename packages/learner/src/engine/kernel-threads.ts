@@ -9,11 +9,16 @@ export type Call = readonly number[];
 /** What threads can call, in an order that all of them share. */
 export type Callables = readonly ((...numbers: number[]) => unknown)[];
 
-/** Of one thread: what it has been asked for, what it has done, how many calls, whether one of them failed. int32. */
+/**
+ * Of one thread: what it has been asked for, what it has done, how many calls, whether one of them failed, and whether somebody has
+ * taken them on. A thread that does not get a core in time finds that the caller has done its part. int32.
+ */
 const ASKED = 0;
 const DONE = 1;
 const COUNT = 2;
 const FAILED = 3;
+const TAKEN = 4;
+const STATE_BYTES = 20;
 /** Float64s of one thread's letter box; each call takes its length, which, and its arguments. */
 const BOX = 32_768;
 /** A call has at most so many arguments. */
@@ -44,7 +49,8 @@ for (let seen = 0; ; ) {
   Atomics.wait(state, ${ASKED}, seen);
   seen = Atomics.load(state, ${ASKED});
   try {
-    for (let call = 0, at = 0; call < state[${COUNT}]; call++) {
+    const calls = Atomics.compareExchange(state, ${TAKEN}, 0, 1) === 0 ? state[${COUNT}] : 0;
+    for (let call = 0, at = 0; call < calls; call++) {
       const end = at + 1 + values[at];
       callables[values[at + 1]](...values.subarray(at + 2, end));
       at = end;
@@ -82,7 +88,7 @@ export function openKernelThreads(
   const callables = callablesOf(kernels, blas);
   const threads: Thread[] = [];
   const start = (room: Address): Thread => {
-    const state = new Int32Array(new SharedArrayBuffer(16));
+    const state = new Int32Array(new SharedArrayBuffer(STATE_BYTES));
     const values = new Float64Array(new SharedArrayBuffer(BOX * 8));
     const workerData = { module, memory, room, state, values, origin: blas?.origin };
     const worker = new Worker(PROGRAM, { eval: true, workerData });
@@ -98,11 +104,21 @@ export function openKernelThreads(
       at += call.length + 1;
     }
     state[COUNT] = calls.length;
+    Atomics.store(state, TAKEN, 0); // from now on a thread that comes late from an earlier call may take these
     Atomics.add(state, ASKED, 1);
     Atomics.notify(state, ASKED);
   };
 
-  const wait = ({ state }: Thread): void => {
+  const runHere = (calls: readonly Call[]): void => {
+    for (const [which, ...numbers] of calls) callables[which!]!(...numbers);
+  };
+
+  /** Waits for a thread, or does its part if it has not begun. */
+  const finish = ({ state }: Thread, calls: readonly Call[]): void => {
+    if (Atomics.compareExchange(state, TAKEN, 0, 1) === 0) {
+      runHere(calls);
+      return;
+    }
     const ticket = Atomics.load(state, ASKED);
     for (let spin = 0; spin < SPINS && Atomics.load(state, DONE) !== ticket; spin++);
     for (let done = Atomics.load(state, DONE); done !== ticket; done = Atomics.load(state, DONE)) {
@@ -117,13 +133,14 @@ export function openKernelThreads(
     run(lists) {
       while (threads.length < lists.length - 1) threads.push(start(rooms[threads.length]!));
       for (let from = 0; lists.some((list) => list.length > from); from += most) {
-        const asked = lists.slice(1).flatMap((list, index) => {
-          if (list.length <= from) return [];
-          ask(threads[index]!, list.slice(from, from + most));
-          return [threads[index]!];
+        const parts = lists.map((list) => list.slice(from, from + most));
+        const asked = parts.slice(1).flatMap((calls, index) => {
+          if (calls.length === 0) return [];
+          ask(threads[index]!, calls);
+          return [{ thread: threads[index]!, calls }];
         });
-        for (const [which, ...numbers] of lists[0]!.slice(from, from + most)) callables[which!]!(...numbers);
-        for (const thread of asked) wait(thread);
+        runHere(parts[0]!);
+        for (const { thread, calls } of asked) finish(thread, calls);
       }
     },
     dispose() {
