@@ -52,3 +52,17 @@ it("stays up for chat, and ends in good order when it is asked to", { timeout: M
   expect(code).toBe(130);
   expect(linesOf(stdout).filter(({ type }) => type === "message")).toHaveLength(3);
 });
+
+it("is the same run with the same seed, whatever its timing", { timeout: 2 * MINUTES }, async () => {
+  const told = async () => {
+    const { code, stdout, stderr } = await runProgram(DEMO, ["--exit", "--json", "--seed", "7", "--sessions", "48"]);
+    expect([code, stderr]).toEqual([0, ""]);
+    return linesOf(stdout).filter(({ type }) =>
+      ["session", "message", "update", "evaluation", "summary"].includes(type),
+    );
+  };
+  const [one, other] = await Promise.all([told(), told()]);
+  expect(one.filter(({ type }) => type === "update").length).toBeGreaterThan(2);
+  const timeless = (lines: readonly Line[]) => JSON.stringify(lines).replace(/"seconds":[\d.]+/g, '"seconds":0');
+  expect(timeless(one)).toBe(timeless(other));
+});

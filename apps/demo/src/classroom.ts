@@ -14,7 +14,7 @@ export interface ClassroomOptions {
   /** How many sessions there are to be, and how many there were before. */
   readonly sessions: number;
   readonly before: number;
-  /** Sessions that go on side by side; the learner catches up between waves, so that the same seed gives the same run. */
+  /** Sessions that go on side by side, each user's one after the other. The learner goes on between waves only: the same seed is the same run. */
   readonly wave: number;
   readonly report: (progress: Progress) => void;
   /** No further wave starts once it is true. */
@@ -51,7 +51,9 @@ export async function holdSessions(options: ClassroomOptions): Promise<Classroom
   try {
     while (held < options.sessions && !options.stop()) {
       const wave = Array.from({ length: Math.min(options.wave, options.sessions - held) }, () => users.session());
-      const outcomes = await Promise.all(wave.map((session, place) => holdSession(options, session, place === 0)));
+      learner?.pause();
+      const outcomes = await holdWave(options, wave);
+      learner?.resume();
       await learner?.settled();
       for (const { session, success, preference, tool, refused: unanswered, policyVersion } of outcomes) {
         refused += unanswered;
@@ -75,9 +77,23 @@ export async function holdSessions(options: ClassroomOptions): Promise<Classroom
       await options.onWave?.(held);
     }
   } finally {
+    learner?.resume();
     stopListening();
   }
   return { sessions: held, refused };
+}
+
+/** Holds sessions side by side; nobody is in two at a time. @returns what came of them, in their order. */
+function holdWave(options: ClassroomOptions, wave: readonly SimulatedSession[]): Promise<SessionOutcome[]> {
+  const busy = new Map<string, Promise<unknown>>();
+  return Promise.all(
+    wave.map((session, place) => {
+      const { userId } = session;
+      const outcome = (busy.get(userId) ?? Promise.resolve()).then(() => holdSession(options, session, place === 0));
+      busy.set(userId, outcome);
+      return outcome;
+    }),
+  );
 }
 
 /** One session: the question, the answer, the reaction, and so on until the user leaves. */

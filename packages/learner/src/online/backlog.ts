@@ -5,7 +5,7 @@ import { episodeReward, type JudgedEpisode } from "./judged-episode.js";
 /** Episodes without anything to learn that may wait before they are let go. */
 const MAX_IDLE = 256;
 
-/** The episodes that are ready and not consumed, in the order in which they became so. */
+/** The episodes that are ready and not consumed: those that became so together in the order of their sessions, whichever ended first. */
 export interface Backlog {
   /** Takes in what became ready; an episode that comes again replaces itself. */
   addReady(episodes: readonly FoldedEpisode[]): void;
@@ -37,7 +37,7 @@ export function openBacklog(signals: LearningSignals): Backlog {
   const informative = () => judged.filter((episode) => isInformative(episode, signals));
   return {
     addReady(episodes) {
-      for (const episode of episodes) unjudged = withEpisode(unjudged, episode);
+      for (const episode of episodes.toSorted(bySession)) unjudged = withEpisode(unjudged, episode);
     },
     nextUnjudged: () => unjudged[0],
     addJudged(episode) {
@@ -67,6 +67,11 @@ export function openBacklog(signals: LearningSignals): Backlog {
         return known?.version === version ? [known.reward] : [];
       }),
   };
+}
+
+function bySession(a: FoldedEpisode, b: FoldedEpisode): number {
+  if (a.sessionId === b.sessionId) return a.offset - b.offset;
+  return a.sessionId < b.sessionId ? -1 : 1;
 }
 
 function withEpisode<T extends FoldedEpisode>(episodes: readonly T[], episode: T): readonly T[] {

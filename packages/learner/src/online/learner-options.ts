@@ -70,8 +70,15 @@ export interface LearnerReport extends LearnerCounts {
 
 /** A plugin that learns while the agent serves. */
 export interface OnlineLearner extends Plugin {
-  /** Resolves once everything that has happened so far is judged, and trained on where it fills a batch. */
+  /** Resolves once everything that has happened so far is judged, and trained on where it fills a batch; while paused, at once. */
   settled(): Promise<void>;
+  /** Starts nothing until {@link OnlineLearner.resume}: what happens meanwhile stays in the log. An update that runs is finished. */
+  pause(): void;
+  /**
+   * Goes on with everything that happened meanwhile, in the order of sessions. A simulation that pauses the learner while sessions run
+   * side by side is the same run each time, whichever of them ends first.
+   */
+  resume(): void;
   /** Serves another version from now on. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
   rollback(version: string): Promise<void>;
   report(): LearnerReport;

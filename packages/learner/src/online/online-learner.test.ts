@@ -114,6 +114,22 @@ describe("the online learner", () => {
     expect(learner.report()).toMatchObject({ version: "v1", updates: 1, promotions: 1, episodes: 2, samples: 4 });
   });
 
+  it("learns nothing while it is paused, and then in the order of sessions, whichever ended first", async () => {
+    const { learner, log, trainer, agent } = await startLearner();
+    learner.pause();
+    for (const sessionId of ["b", "a"]) {
+      await ask(agent, "What is 48/2?", "base", sessionId);
+      await ask(agent, "Great. What is 10*3?", "base", sessionId);
+    }
+    await learner.settled();
+    expect((await eventsOf(log)).filter(({ type }) => type === "signal")).toEqual([]);
+    learner.resume();
+    await learner.settled();
+    const [update] = trainer.requests;
+    expect(update!.samples.map(({ of }) => of.episodeId)).toEqual(["a/0", "a/0", "b/0", "b/0"]);
+    expect(learner.report()).toMatchObject({ updates: 1, episodes: 2 });
+  });
+
   it("shows the teacher the request with the hint at its end, at every step since the user spoke", async () => {
     const { learner, trainer, agent } = await startLearner({ batchEpisodes: 1 });
     await ask(agent, "What is 48/2?");
