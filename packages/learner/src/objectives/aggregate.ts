@@ -1,5 +1,5 @@
 import { AgentError } from "@afterstate/core";
-import { mapMasked, type Ragged } from "./ragged.js";
+import { mapMasked, type Ragged, sampledCounts } from "./ragged.js";
 
 /**
  * How token losses become one number, n_i = Σ_t m_it, B' the rows with n_i > 0:
@@ -13,7 +13,7 @@ export type AggregationMode = "token-mean" | "seq-mean-token-sum" | "seq-mean-to
 
 /** The denominator that a batch gives by itself. Over micro-batches take that of the whole batch. */
 export function batchDenominator(mode: Exclude<AggregationMode, "constant">, mask: Ragged): number {
-  const counts = mask.map((tokens) => tokens.filter(Boolean).length);
+  const counts = sampledCounts(mask);
   if (mode === "token-mean") return counts.reduce((sum, count) => sum + count, 0);
   return counts.filter((count) => count > 0).length;
 }
@@ -32,8 +32,21 @@ export function aggregationWeights(mode: AggregationMode, mask: Ragged, denomina
       `the denominator of a loss is a number of at least 0, not ${denominator}`,
     );
   if (denominator === 0) return mapMasked(mask, () => 0);
-  const counts = mask.map((tokens) => tokens.filter(Boolean).length);
+  const counts = sampledCounts(mask);
   return mapMasked(mask, (row) => 1 / (mode === "seq-mean-token-mean" ? denominator * counts[row]! : denominator));
+}
+
+/**
+ * Token weights of a loss that gives each row a weight of its own, spread evenly over the row's sampled tokens.
+ *
+ *   w_it = W_i m_it / n_i;  W_i = 1/B' is "seq-mean-token-mean"
+ *
+ * @param rowWeights W_i. [row]
+ * @returns 0 where the mask is 0. [row][token]
+ */
+export function rowMeanWeights(mask: Ragged, rowWeights: readonly number[]): number[][] {
+  const counts = sampledCounts(mask);
+  return mapMasked(mask, (row) => rowWeights[row]! / counts[row]!);
 }
 
 /** Σ w L over tokens whose weight is not 0. */
