@@ -1,6 +1,7 @@
 export * from "./backend.js";
 export * from "./blas.js";
 export * from "./lora.js";
+export * from "./objectives.js";
 export * from "./policy-loss.js";
 export * from "./rotary-frequencies.js";
 export * from "./sample-token.js";
