@@ -27,6 +27,7 @@ export * from "./objectives/aggregate.js";
 export * from "./objectives/cispo.js";
 export * from "./objectives/distillation.js";
 export * from "./objectives/kl.js";
+export * from "./objectives/objective.js";
 export * from "./objectives/off-policy.js";
 export * from "./objectives/ppo-clip.js";
 export * from "./objectives/preference.js";

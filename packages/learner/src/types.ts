@@ -8,6 +8,7 @@ import type {
   TokenRecord,
   ToolDefinition,
 } from "@afterstate/core";
+import type { Objective } from "./objectives/objective.js";
 
 /** One named array of a policy's weights or of its optimizer's state. */
 export interface WeightArray {
@@ -83,6 +84,8 @@ export interface UpdateOptions {
   readonly epochs: number;
   readonly clipLow: number;
   readonly clipHigh: number;
+  /** What is minimised on rewards in place of PPO-clip over `lossDenominator`; clipLow and clipHigh are not its own. */
+  readonly objective?: Objective;
   /** Weight of KL(π_θ ‖ π_reference). */
   readonly klCoefficient: number;
   /** Weight of hindsight distillation: of Σ_v π(v) Δ_t(v), Δ_t = log π_teacher − log π, at the tokens of hinted steps. 0 switches it off. */

@@ -1,5 +1,5 @@
 import { tokenPpoClip } from "../objectives/ppo-clip.js";
-import type { BatchStatistics, PolicyLossOptions, PolicyLossRow } from "../tensor/policy-loss.js";
+import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
 import type { Address } from "./kernels.js";
 import type { Machine } from "./machine.js";
 import { type PackedTokens, packInputs, type SelectedRows } from "./packed-tokens.js";
@@ -137,8 +137,8 @@ function prepareLesson(
   return { teacher: address, teacherRows, weight, delta };
 }
 
-/** The loss of `policyLoss` in tensor/policy-loss.ts, where its equation is. */
-export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions): RowLoss {
+/** The loss of `policyLoss` in tensor/policy-loss.ts, where its equation is. @param term takes the place of PPO-clip. */
+export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions, term?: PolicyTerm): RowLoss {
   const { klCoefficient, distillationWeight, distillationClip, denominator } = options;
   const { tokens, selected, advantages, oldLogProbs, reference, lesson } = batch;
   return {
@@ -154,12 +154,15 @@ export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions): RowL
       const [slope, logProb] = [arena.view(slopes, count), arena.view(logProbs, count)];
       if (!batch.oldKnown) oldLogProbs.set(logProb, from);
       let loss = 0;
-      for (let row = 0; row < count; row++) {
-        const logRatio = logProb[row]! - oldLogProbs[from + row]!;
-        const token = tokenPpoClip(logRatio, advantages[from + row]!, options);
-        loss += token.loss;
-        slope[row] = token.slope / denominator;
-      }
+      // The value of a term is 0 where it was scored, which is here.
+      if (term !== undefined) slope.set(term.slopes.subarray(from, from + count));
+      else
+        for (let row = 0; row < count; row++) {
+          const logRatio = logProb[row]! - oldLogProbs[from + row]!;
+          const token = tokenPpoClip(logRatio, advantages[from + row]!, options);
+          loss += token.loss;
+          slope[row] = token.slope / denominator;
+        }
       if (klCoefficient === 0 && lesson === undefined) {
         kernels.targetGradient(scores, targets, logSumExp, slopes, vocab, count);
         return loss / denominator;

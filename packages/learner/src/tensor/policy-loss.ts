@@ -26,6 +26,16 @@ export interface PolicyLossOptions {
   readonly denominator: number;
 }
 
+/**
+ * An objective that was evaluated elsewhere, in place of PPO-clip, as the backward pass sees it: Σ s (log π_θ − log π_scored), which is
+ * 0 where it was scored and has the objective's gradient there. Both [positions] of the batch that they go with.
+ */
+export interface PolicyTerm {
+  /** s = ∂L/∂log π_θ, denominators included; 0 where nothing counts. */
+  readonly slopes: Float32Array;
+  readonly logProbs: Float32Array;
+}
+
 /** Rows with all that is constant in an update, on the tensor backend. P = rows · width positions, V = vocabulary. */
 export interface PolicyBatch {
   readonly tokens: TokenBatch;
@@ -142,11 +152,14 @@ async function prepareLesson(
  *   ρ = exp(log π_θ − log π_old),  Δ(v) = clip(log π_teacher(v) − log π_θ(v), ±c) a constant,  h as in {@link Lesson}
  *
  * Tokens with mask 0 have weight 0 in every term: their gradient is exactly zero.
+ *
+ * @param term takes the place of PPO-clip.
  */
 export function policyLoss(
   config: TransformerConfig,
   batch: PolicyBatch,
   options: PolicyLossOptions,
+  term?: PolicyTerm,
 ): (parameters: Parameters) => tf.Scalar {
   const { klCoefficient, distillationWeight, distillationClip } = options;
   return (parameters) => {
@@ -154,11 +167,7 @@ export function policyLoss(
     const logits = sequenceLogits(parameters, config, batch.tokens);
     // log π_θ is zeroed where it does not count, so that exp() of a padded position stays finite.
     const logProbs = tf.mul(targetLogProbs(logits, tf.tensor1d(batch.tokens.targets, "int32")), counted);
-    const old = tf.mul(tf.tensor1d(batch.oldLogProbs), counted);
-    const advantage = tf.tensor1d(batch.advantages);
-    const ratio = tf.exp(tf.clipByValue(tf.sub(logProbs, old), -20, 20));
-    const clipped = tf.clipByValue(ratio, 1 - options.clipLow, 1 + options.clipHigh);
-    const surrogate = tf.maximum(tf.neg(tf.mul(advantage, ratio)), tf.neg(tf.mul(advantage, clipped)));
+    const surrogate = term === undefined ? ppoClip(logProbs, batch, options) : tf.zerosLike(logProbs);
     const costs = expectedCost(logits, (logProbs) => {
       const kl = tf.mul(tf.sub(logProbs, batch.reference), klCoefficient) as tf.Tensor2D;
       if (batch.lesson === undefined) return kl;
@@ -167,8 +176,20 @@ export function policyLoss(
       const hint = tf.expandDims(tf.mul(tf.tensor1d(weight), distillationWeight), -1);
       return tf.sub(kl, tf.mul(delta, hint)) as tf.Tensor2D;
     });
-    return tf.div(tf.sum(tf.mul(counted, tf.add(surrogate, costs))), options.denominator);
+    const loss = tf.div(tf.sum(tf.mul(counted, tf.add(surrogate, costs))), options.denominator) as tf.Scalar;
+    if (term === undefined) return loss;
+    const moved = tf.sub(logProbs, tf.mul(tf.tensor1d(term.logProbs), counted));
+    return tf.add(loss, tf.sum(tf.mul(tf.tensor1d(term.slopes), moved)));
   };
+}
+
+/** @param logProbs log π_θ, 0 where nothing counts. [P] @returns [P] */
+function ppoClip(logProbs: tf.Tensor, batch: PolicyBatch, { clipLow, clipHigh }: PolicyLossOptions): tf.Tensor {
+  const old = tf.mul(tf.tensor1d(batch.oldLogProbs), tf.tensor1d(batch.counted));
+  const advantage = tf.tensor1d(batch.advantages);
+  const ratio = tf.exp(tf.clipByValue(tf.sub(logProbs, old), -20, 20));
+  const clipped = tf.clipByValue(ratio, 1 - clipLow, 1 + clipHigh);
+  return tf.maximum(tf.neg(tf.mul(advantage, ratio)), tf.neg(tf.mul(advantage, clipped)));
 }
 
 /** log π of every response token given its prompt, without gradient. One array a row. */

@@ -28,8 +28,8 @@ export function engineUpdates(
             counted: new Float32Array(batch.oldLogProbs.length).fill(1),
             oldLogProbs: batch.oldLogProbs,
             ...(batch.lesson !== undefined && { lesson: batch.lesson }),
-            async accumulate(options, half) {
-              const loss = trainable.accumulate(policyLoss(batch, options), half);
+            async accumulate(options, half, term) {
+              const loss = trainable.accumulate(policyLoss(batch, options, term), half);
               batch.oldKnown = true;
               return loss;
             },

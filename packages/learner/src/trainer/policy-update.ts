@@ -1,4 +1,4 @@
-import type { BatchStatistics, PolicyLossOptions, PolicyLossRow } from "../tensor/policy-loss.js";
+import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
 import type { GradientAgreement } from "../tensor/trainable.js";
 import type { PolicyWeights, UpdateRequest } from "../types.js";
 
@@ -35,8 +35,8 @@ export interface PreparedBatch {
   readonly oldLogProbs: Float32Array;
   /** What hints count and how far the teacher is from the policy: see `Lesson`. [positions] */
   readonly lesson?: { readonly weight: Float32Array; readonly delta: Float32Array };
-  /** Adds the gradient of the policy loss to that of one half of the batch. @returns the loss. */
-  accumulate(options: PolicyLossOptions, half: 0 | 1): Promise<number>;
+  /** Adds the gradient of the policy loss to that of one half of the batch. @param term takes the place of PPO-clip. @returns the loss. */
+  accumulate(options: PolicyLossOptions, half: 0 | 1, term?: PolicyTerm): Promise<number>;
   /** What the policy is like now. */
   statistics(): Promise<BatchStatistics>;
   dispose(): void;

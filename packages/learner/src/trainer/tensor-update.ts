@@ -24,7 +24,7 @@ export function tensorUpdates(
             counted: batch.counted,
             oldLogProbs: batch.oldLogProbs,
             ...(batch.lesson !== undefined && { lesson: batch.lesson }),
-            accumulate: (options, half) => trainable.accumulate(policyLoss(config, batch, options), half),
+            accumulate: (options, half, term) => trainable.accumulate(policyLoss(config, batch, options, term), half),
             statistics: () => batchStatistics(trainable.parameters, config, batch),
             dispose: batch.dispose,
           };

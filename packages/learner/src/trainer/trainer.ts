@@ -4,7 +4,8 @@ import { openBackend } from "../tensor/backend.js";
 import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
 import { engineUpdates } from "./engine-update.js";
-import type { PreparedBatch, UpdateEngine } from "./policy-update.js";
+import { objectiveTerms, type SampledBatch } from "./objective-terms.js";
+import type { UpdateEngine } from "./policy-update.js";
 import { SignalShare } from "./signal-share.js";
 import { tensorUpdates } from "./tensor-update.js";
 
@@ -50,16 +51,19 @@ async function update(engine: UpdateEngine, request: UpdateRequest): Promise<Upd
   const weights = engine.open(request);
   const batches: HalfBatch[] = [];
   try {
-    for (const { half, rows } of inBatches(request.samples)) {
-      batches.push({ half, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
+    for (const { half, samples } of inBatches(request.samples)) {
+      const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
+      batches.push({ half, samples, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
     }
     const share = new SignalShare(request.optimizer);
     let [loss, gradientNorm, steps] = [0, 0, 0];
     for (let epoch = 0; epoch < options.epochs; epoch++) {
-      let epochLoss = 0;
-      for (const { half, batch } of batches) {
-        const denominator = options.lossDenominator;
-        epochLoss += await batch.accumulate({ ...options, denominator }, half);
+      const denominator = options.lossDenominator;
+      const evaluated =
+        options.objective && (await objectiveTerms(batches, options.objective, denominator, epoch === 0));
+      let epochLoss = evaluated?.loss ?? 0;
+      for (const [i, { half, batch }] of batches.entries()) {
+        epochLoss += await batch.accumulate({ ...options, denominator }, half, evaluated?.terms[i]);
       }
       if (!Number.isFinite(epochLoss)) {
         throw new AgentError(
@@ -93,9 +97,8 @@ async function update(engine: UpdateEngine, request: UpdateRequest): Promise<Upd
   }
 }
 
-interface HalfBatch {
+interface HalfBatch extends SampledBatch {
   readonly half: 0 | 1;
-  readonly batch: PreparedBatch;
 }
 
 /** How far the update moved the policy, over the sampled tokens: from where it was (ratio) and from the reference (KL). */
@@ -142,13 +145,10 @@ function inBatches(samples: readonly TrainingSample[]) {
   const halfOf = new Map(episodes.map((episodeId, index) => [episodeId, (index % 2) as 0 | 1]));
   const length = ({ tokens }: TrainingSample) => tokens.promptIds.length + tokens.ids.length;
   return ([0, 1] as const).flatMap((half) => {
-    const rows = samples
-      .filter(({ of }) => halfOf.get(of.episodeId) === half)
-      .sort((a, b) => length(a) - length(b))
-      .map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
-    return Array.from({ length: Math.ceil(rows.length / MICRO_BATCH) }, (_, i) => ({
+    const own = samples.filter(({ of }) => halfOf.get(of.episodeId) === half).sort((a, b) => length(a) - length(b));
+    return Array.from({ length: Math.ceil(own.length / MICRO_BATCH) }, (_, i) => ({
       half,
-      rows: rows.slice(i * MICRO_BATCH, (i + 1) * MICRO_BATCH),
+      samples: own.slice(i * MICRO_BATCH, (i + 1) * MICRO_BATCH),
     }));
   });
 }
