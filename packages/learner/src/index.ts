@@ -15,6 +15,7 @@ export * from "./credit/gigpo.js";
 export * from "./credit/group-statistics.js";
 export * from "./credit/hiper.js";
 export * from "./credit/information-gain.js";
+export * from "./credit/kind-scale.js";
 export * from "./credit/length-shaping.js";
 export * from "./credit/outcome.js";
 export * from "./credit/row-gae.js";

@@ -37,7 +37,7 @@ export interface GigpoAdvantages {
 /**
  * Group-in-group policy optimization: episodes are compared with episodes, and steps with steps that began at the same place.
  *
- *   A_t = A_E + w A_S                                                   GiGPO, arXiv:2505.10978, Eq. 3–8
+ *   A_t = A_E + w A_S                                                   GiGPO, arXiv:2505.10978
  *   A_E = (R(τ) − μ) / F over the trajectories of the prompt
  *   A_S = (R_t − μ) / F over the rows with the same anchor and prompt, R_t = Σ_{k ≥ t} γ^{k−t} r_k
  *   F = σ + ε, or 1

@@ -15,7 +15,7 @@ export interface OverlongOptions {
 /**
  * A penalty that grows before the limit is reached.
  *
- *   p = −factor · min(1, max(0, (length − (L_max − L_buffer)) / L_buffer))        DAPO, arXiv:2503.14476, Eq. 13
+ *   p = −factor · min(1, max(0, (length − (L_max − L_buffer)) / L_buffer))        DAPO, arXiv:2503.14476, soft overlong punishment
  *
  * Advantages are of the shaped reward, the filter below of the reward itself.
  */
@@ -29,7 +29,7 @@ export function overlongPenalty(
 }
 
 /**
- * The groups that can teach anything: those with different rewards (DAPO, arXiv:2503.14476, Eq. 11, dynamic sampling).
+ * The groups that can teach anything: those with different rewards (DAPO, arXiv:2503.14476, dynamic sampling).
  *
  * @param rewards before any shaping.
  * @param leastDeviation σ of the group's rewards, of a sample, must be greater.

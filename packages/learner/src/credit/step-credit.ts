@@ -1,5 +1,6 @@
 import type { ActionKind, Message } from "@afterstate/core";
 import { stepGae } from "./gae.js";
+import { type KindMagnitudes, scaleByKind, takeInMagnitudes } from "./kind-scale.js";
 import { broadcastOutcome } from "./outcome.js";
 import { meanOf, type RunningMean, takeIn } from "./running-mean.js";
 
@@ -16,8 +17,7 @@ export interface CreditedStep {
 export interface CreditState {
   /** V(state key). */
   readonly values: Readonly<Record<string, RunningMean>>;
-  /** Mean |r| of each action kind's rewards that are not 0. */
-  readonly magnitudes: Readonly<Record<string, RunningMean>>;
+  readonly magnitudes: KindMagnitudes;
 }
 
 /** How credit is given. */
@@ -46,13 +46,10 @@ export function stateKeyOf(messages: readonly Message[]): string {
 /**
  * Credit of every step of a batch of episodes.
  *
- *   r'_k = r_k / M(kind_k),  M(kind) a running mean of |r| over that kind's rewards ≠ 0
- *   Â = stepGae(r', V(state key)),  then V(state key_k) ← running mean of Â_k + V(state key_k)
+ *   Â = stepGae(r', V(state key)),  r' = scaleByKind(r)
+ *   then V(state key_k) ← running mean of Â_k + V(state key_k)
  *
- * Rewards are scaled per action kind so that a kind with rewards a hundred times larger does not drown the others. They are
- * never centred per kind: subtracting each kind's own mean would make every kind look equally good and so erase the choice
- * between kinds (to call a tool or to answer at once), which is what is to be learned. For the same reason V depends on
- * what was observed and not on what was done.
+ * V depends on what was observed and not on what was done: a value for each kind of action would erase the choice between kinds.
  *
  * @returns Â_k of each step of each episode, on the values from before the batch, and the state after it.
  */
@@ -62,13 +59,14 @@ export function creditEpisodes(
   options: CreditOptions,
 ): { readonly advantages: readonly (readonly number[])[]; readonly state: CreditState } {
   const { decay } = options;
-  const magnitudes: Record<string, RunningMean> = { ...state.magnitudes };
-  for (const { kind, reward } of episodes.flat())
-    if (reward) magnitudes[kind] = takeIn(magnitudes[kind], Math.abs(reward), decay);
-
+  const ofKinds = (steps: readonly CreditedStep[]) => ({
+    kinds: steps.map(({ kind }) => kind),
+    rewards: steps.map(({ reward }) => reward),
+  });
+  const magnitudes = takeInMagnitudes(state.magnitudes, ofKinds(episodes.flat()), decay);
   const values: Record<string, RunningMean> = { ...state.values };
   const advantages = episodes.map((steps) => {
-    const rewards = steps.map(({ kind, reward }) => reward && reward / meanOf(magnitudes[kind], 1));
+    const rewards = scaleByKind(ofKinds(steps), magnitudes);
     const before = steps.map(({ stateKey }) => meanOf(state.values[stateKey], 0));
     const credit =
       options.credit === "step" ? stepGae(rewards, before, options) : broadcastOutcome(rewards, before[0] ?? 0);

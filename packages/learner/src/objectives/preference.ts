@@ -62,7 +62,7 @@ export function dpo(
  * Identity preference optimization: a margin that is reached, not exceeded.
  *
  *   h = mean_t (log π_θ − log π_ref)_chosen − mean_t (…)_rejected
- *   L = (1/N) Σ (h − 1/(2β))²                                               IPO, arXiv:2310.12036, Eq. 17
+ *   L = (1/N) Σ (h − 1/(2β))²                                               IPO, arXiv:2310.12036
  *   ∂L/∂log π_θ,chosen = (2/(N n)) (h − 1/(2β)), of opposite sign for the rejected
  *
  * Differs from the paper: h is of means by token, as TRL has it, so that long answers do not weigh more.

@@ -3,7 +3,7 @@ import { mapMasked, type Ragged } from "./ragged.js";
 /**
  * Supervised training on the trajectories that succeeded: the mask and the advantages with which `reinforce` is their likelihood.
  *
- *   S = {i : R_i ≥ threshold},  L = −(1/D) Σ_{i ∈ S} Σ_t m_it log π_θ(a_it ∣ o_it)        FireAct, arXiv:2310.05915, §3
+ *   S = {i : R_i ≥ threshold},  L = −(1/D) Σ_{i ∈ S} Σ_t m_it log π_θ(a_it ∣ o_it)        FireAct, arXiv:2310.05915
  *
  * Rows that were not selected leave the denominator, too: take it from the returned mask. Any method may have made a trajectory;
  * only what an agent is to say itself has mask 1.
