@@ -174,14 +174,15 @@ async function tis({ data, params, losses }) {
 }
 
 async function fspo({ data, params, inputs, losses }) {
-  const shaped_reward = inputs.sentences
-    ? data.reward.map((reward, i) =>
-        learner.factualityReward(
-          reward,
-          inputs.sentences[i].map(([, label]) => label),
-        ),
-      )
-    : data.reward;
+  const shaped_reward =
+    inputs.sentences && !/only/.test(params.reward ?? "")
+      ? data.reward.map((reward, i) =>
+          learner.factualityReward(
+            reward,
+            inputs.sentences[i].map(([, label]) => label),
+          ),
+        )
+      : data.reward;
   const options = groupOptions(params);
   const rows = { rewards: shaped_reward, groups: data.group, factuality: inputs.factuality, mask: data.mask };
   const seq_advantages = learner.groupAdvantages(shaped_reward, data.group, options);
@@ -193,7 +194,7 @@ async function rlPlus({ data, params, losses }) {
   const batch = { ...surrogateBatch(data, advantages, params), external: data.external.map(Boolean) };
   const options = {
     explorationGamma: params.gamma_expl,
-    uniformProbability: 1,
+    uniformProbability: Number(/[\d.]+$/.exec(params.pi_omega ?? "")?.[0] ?? 1),
     ...(params.clip_low !== undefined && { clip: clipOptions(params) }),
   };
   const { mixtureRatios, explorationWeights } = learner.rlPlus(batch, options);
@@ -238,8 +239,9 @@ async function opd({ data, params, inputs, losses }) {
   const reverse_kl = distillation.map((row) => row.map((delta) => 0 - delta));
   if (params.kl_penalty_coef !== undefined) {
     const gamma = params.kl_discount_factor;
+    const masked = /every/.test(params.discount ?? "every") ? "discount" : "skip";
     const advantages = distillation.map((row, i) =>
-      learner.tokenReturns(row, data.mask[i], { gamma, masked: "discount" }).map((sum) => params.kl_penalty_coef * sum),
+      learner.tokenReturns(row, data.mask[i], { gamma, masked }).map((sum) => params.kl_penalty_coef * sum),
     );
     const batch = surrogateBatch(data, advantages, params);
     const numbers = await withKl(losses, losses.importanceSampling(batch), data, params, batch);

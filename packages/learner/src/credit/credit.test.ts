@@ -117,6 +117,18 @@ describe("per-kind scaling", () => {
   });
 });
 
+it("of episodes of one step is r − V, by steps and by broadcast alike: there is nobody else to credit", () => {
+  const known = { values: { user: settled(0.2) }, magnitudes: {} };
+  const episodes = [[step("answer", "user", 1)], [step("answer", "user", -1)], [step("answer", "user", undefined)]];
+  for (const gamma of [0, 0.9, 1])
+    for (const lambda of [0, 0.5, 1]) {
+      const { advantages } = creditEpisodes(episodes, known, { ...options, gamma, lambda });
+      expect(advantages).toEqual([[1 - 0.2], [-1 - 0.2], [0]]);
+      const broadcast = creditEpisodes(episodes.slice(0, 2), known, { ...options, gamma, lambda, credit: "broadcast" });
+      expect(broadcast.advantages).toEqual(advantages.slice(0, 2));
+    }
+});
+
 describe("the running baseline", () => {
   it("follows the returns of each kind of observation, without the bias of its start", () => {
     let running = takeIn(undefined, 1, 0.9);

@@ -23,6 +23,16 @@ export interface GigpoOptions {
   readonly singleton: GroupOptions["singleton"];
 }
 
+/** As published, but a group of one episode gets 0: it compares with nothing. */
+export const GIGPO_DEFAULTS: GigpoOptions = {
+  gamma: 0.95,
+  stepWeight: 1,
+  scale: "std",
+  epsilon: 1e-6,
+  episodes: "trajectory",
+  singleton: "zero",
+};
+
 /** Credit of each step and its two parts. [row] */
 export interface GigpoAdvantages {
   readonly advantages: readonly number[];
@@ -44,7 +54,7 @@ export interface GigpoAdvantages {
  *
  * A state that a trajectory comes to twice counts twice.
  */
-export function gigpo(rows: AnchoredSteps, options: GigpoOptions): GigpoAdvantages {
+export function gigpo(rows: AnchoredSteps, options: GigpoOptions = GIGPO_DEFAULTS): GigpoAdvantages {
   const { gamma, stepWeight, scale, epsilon, singleton } = options;
   const group = { ...GROUP_DEFAULTS, scale, epsilon };
   const { prompts, rewards } = rows;

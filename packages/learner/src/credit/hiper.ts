@@ -32,6 +32,14 @@ export interface HiperOptions {
   readonly bootstrapTruncated: boolean;
 }
 
+/** As published; an episode that was cut off goes on with 0. */
+export const HIPER_DEFAULTS: HiperOptions = {
+  gamma: 1,
+  turnLambda: 1,
+  segmentLambda: 0.95,
+  bootstrapTruncated: false,
+};
+
 /** Credit of turns by head. [row] */
 export interface HiperCredit extends HiperHeads<readonly number[]> {
   /** Whether a segment begins at the turn; where none does, the high head has neither credit nor target. */
@@ -55,7 +63,7 @@ interface Segment {
  * Differs from the paper: term is without the factor (q_t − β_t), as its release has it. A segment that was cut off goes on with its
  * own V_low(last turn) and V_high(start) where `bootstrapTruncated`. Critics' targets are Â + V.
  */
-export function hiper(rows: HiperRows, options: HiperOptions): HiperCredit {
+export function hiper(rows: HiperRows, options: HiperOptions = HIPER_DEFAULTS): HiperCredit {
   const { gamma, turnLambda, segmentLambda, bootstrapTruncated } = options;
   const { rewards, values } = rows;
   const zeros = () => rows.steps.map(() => 0);

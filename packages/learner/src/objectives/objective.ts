@@ -1,6 +1,6 @@
 import { type AggregationMode, aggregationWeights, batchDenominator } from "./aggregate.js";
 import { cispo } from "./cispo.js";
-import { offPolicyWeights, type RatioBounds } from "./off-policy.js";
+import { type OffPolicyCorrection, offPolicyWeights } from "./off-policy.js";
 import { type ClipRange, type PpoClipOptions, ppoClip } from "./ppo-clip.js";
 import type { LossAndGradient, Ragged } from "./ragged.js";
 import { importanceSampling, reinforce } from "./reinforce.js";
@@ -23,7 +23,7 @@ export interface Objective {
   /** "constant" divides by the update's `lossDenominator`, the others by what the whole update holds. */
   readonly aggregation: AggregationMode;
   /** Corrects for samples of an older policy; absent: their age does not count. */
-  readonly correction?: RatioBounds & { readonly outside: "clamp" | "drop"; readonly normalise?: boolean };
+  readonly correction?: OffPolicyCorrection;
 }
 
 /** All that an objective may look at. [row][token] */

@@ -22,6 +22,15 @@ export interface RatioBounds {
   readonly upper?: number;
 }
 
+/** How weights are bounded. */
+export interface OffPolicyCorrection extends RatioBounds {
+  readonly outside: "clamp" | "drop";
+  readonly normalise?: boolean;
+}
+
+/** Truncated importance sampling by token: the least variance, at the price of a bias. */
+export const TRUNCATED_BY_TOKEN: OffPolicyCorrection = { level: "token", upper: 2, outside: "clamp" };
+
 /**
  * Weights that correct for samples of an older policy: constants, which multiply the loss of each token.
  *
@@ -36,10 +45,7 @@ export interface RatioBounds {
  * @returns 0 where the mask is 0. [row][token]
  * @throws AgentError `tensor/shape`, `objective/bad-option`.
  */
-export function offPolicyWeights(
-  batch: BehaviourBatch,
-  options: RatioBounds & { readonly outside: "clamp" | "drop"; readonly normalise?: boolean },
-): number[][] {
+export function offPolicyWeights(batch: BehaviourBatch, options: OffPolicyCorrection = TRUNCATED_BY_TOKEN): number[][] {
   const { lower, upper } = checkedBounds(options);
   const bounded = (ratio: number) => {
     const held = Math.min(upper, Math.max(lower, ratio));

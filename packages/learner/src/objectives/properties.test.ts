@@ -16,7 +16,7 @@ import { valueLoss } from "./value-loss.js";
 
 const CLIP = { clipLow: 0.2, clipHigh: 0.28 };
 
-/** A batch of every array that an objective reads; `fixed` log-probs are what a stop-gradient keeps. [row][token] */
+/** A batch with every array that an objective reads. [row][token] */
 interface Batch {
   readonly mask: number[][];
   readonly newLogProbs: number[][];
@@ -26,7 +26,7 @@ interface Batch {
   readonly advantages: number[][];
 }
 
-/** Every objective of sampled tokens; where a term is a constant to the gradient, `at` are the log-probs that it is taken at. */
+/** Every objective whose gradient is that of its value. */
 const OBJECTIVES: Readonly<Record<string, (batch: Batch, weights: Ragged) => LossAndGradient>> = {
   reinforce: (batch, weights) => reinforce({ ...batch, weights }),
   "importance sampling": (batch, weights) => importanceSampling({ ...batch, weights }),

@@ -1,10 +1,13 @@
 import { importanceRatio, type ObjectiveBatch, type ObjectiveResult, sumTokenLosses } from "./token-loss.js";
 
-/** Temperatures of the gate; the published ones are 1 and 1.05. */
+/** Temperatures of the gate. */
 export interface SapoOptions {
   readonly tauPositive: number;
   readonly tauNegative: number;
 }
+
+/** As published. */
+export const SAPO_DEFAULTS: SapoOptions = { tauPositive: 1, tauNegative: 1.05 };
 
 /**
  * Soft adaptive policy optimization: a gate that closes smoothly in place of a clip.
@@ -20,7 +23,7 @@ export interface SapoOptions {
  */
 export function sapo(
   batch: ObjectiveBatch,
-  { tauPositive, tauNegative }: SapoOptions,
+  { tauPositive, tauNegative }: SapoOptions = SAPO_DEFAULTS,
 ): ObjectiveResult & { readonly gates: readonly (readonly number[])[] } {
   const { newLogProbs, oldLogProbs, advantages, mask } = batch;
   const gates = mask.map((tokens) => tokens.map(() => 0));

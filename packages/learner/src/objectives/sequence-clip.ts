@@ -7,6 +7,9 @@ import { type ObjectiveBatch, type ObjectiveResult, sumTokenLosses } from "./tok
 /** Which ratio of a row is clipped: GSPO's geometric mean by token, or the product of all tokens (RLOO as in TRL). */
 export type SequenceRatio = "geometric-mean" | "product";
 
+/** GSPO's clip range as published. */
+export const GSPO_CLIP: ClipRange = { clipLow: 3e-4, clipHigh: 4e-4 };
+
 /** A clipped objective of whole rows. */
 export interface SequenceClipResult extends LossAndGradient {
   /** s_i. [row] */
@@ -28,7 +31,7 @@ export interface SequenceClipResult extends LossAndGradient {
  */
 export function sequenceClip(
   batch: Omit<ObjectiveBatch, "advantages" | "importanceWeights"> & { readonly advantages: readonly number[] },
-  options: ClipRange & { readonly ratio: SequenceRatio },
+  options: ClipRange & { readonly ratio: SequenceRatio } = { ...GSPO_CLIP, ratio: "geometric-mean" },
 ): SequenceClipResult {
   const { newLogProbs, oldLogProbs, advantages, mask, weights } = batch;
   assertSameShape(mask, { newLogProbs, oldLogProbs, weights });
@@ -62,7 +65,7 @@ export function sequenceClip(
  */
 export function gspoToken(
   batch: ObjectiveBatch,
-  options: ClipRange,
+  options: ClipRange = GSPO_CLIP,
 ): ObjectiveResult & Pick<SequenceClipResult, "sequenceRatios"> {
   const { newLogProbs, oldLogProbs, advantages, mask } = batch;
   assertSameShape(mask, { ...batch });

@@ -121,9 +121,14 @@ describe("an objective in an update", () => {
     expect(Math.max(...expected.moments.map(Math.abs))).toBeGreaterThan(1e-6);
   });
 
-  it("that is PPO-clip by a constant is the update's own loss", async () => {
-    const own = await train({});
-    const given = await train({ objective: { loss: { name: "ppo", ...CLIP }, aggregation: "constant" } });
+  it("that is PPO-clip by a constant is the update's own loss, beside a pull to the reference and a lesson", async () => {
+    const hinted = SAMPLES.map((one, i) => (i === 1 ? { ...one, teacherPromptIds: [8, 9, 3, 3, 7] } : one));
+    const changes = { distillationWeight: 0.7 };
+    const own = await train(changes, hinted);
+    const objective: Objective = { loss: { name: "ppo", ...CLIP }, aggregation: "constant" };
+    const given = await train({ ...changes, objective }, hinted);
+    const unhinted = await train({ ...changes, objective });
+    expect(difference(unhinted.moved, own.moved)).toBeGreaterThan(0.05);
     expect(difference(given.moved, own.moved)).toBeLessThan(1e-3);
     expect(given.metrics.loss!).toBeCloseTo(own.metrics.loss!, 4);
     expect(Math.max(...own.moved.map(Math.abs))).toBeGreaterThan(1e-3);
