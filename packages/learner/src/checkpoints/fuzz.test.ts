@@ -85,7 +85,7 @@ describe("a damaged GGUF file", () => {
     fc.assert(
       fc.property(fc.array(change(HEADER_BYTES, GGUF.length), { minLength: 1, maxLength: 3 }), (changes) => {
         const file = watched(applied(GGUF, changes));
-        if (refuses("x.gguf", () => readGgufPolicy(file))) refused++;
+        if (refuses("x.gguf", () => readGgufPolicy([file]))) refused++;
         expect(file.bytesRead).toBeLessThan(4 * file.size + 1_000_000);
       }),
       { numRuns: 2_000 },
@@ -95,7 +95,7 @@ describe("a damaged GGUF file", () => {
 
   it("is refused wherever it is cut off", () => {
     for (let size = 0; size < GGUF.length; size += size < HEADER_BYTES ? 7 : 1_009) {
-      expect(refuses("x.gguf", () => readGgufPolicy(bytesAsFile(GGUF.subarray(0, size), "x.gguf")))).toBe(true);
+      expect(refuses("x.gguf", () => readGgufPolicy([bytesAsFile(GGUF.subarray(0, size), "x.gguf")]))).toBe(true);
     }
   });
 });
