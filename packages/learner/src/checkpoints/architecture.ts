@@ -1,5 +1,5 @@
-import { headDimOf, type TransformerConfig, weightShapes } from "../tensor/transformer.js";
 import type { RopeScaling } from "../tensor/rotary-frequencies.js";
+import { headDimOf, type TransformerConfig, weightShapes } from "../tensor/transformer.js";
 import { CheckpointError } from "./checkpoint-error.js";
 import { elementCount, type StoredTensor } from "./stored-tensor.js";
 

@@ -23,6 +23,9 @@ export function configFromHuggingFace(file: string, json: Readonly<Record<string
   fields.only("hidden_act", ["silu"]);
   fields.only("mlp_bias", [false]);
   fields.only("use_sliding_window", [false]);
+  [fields.value("layer_types") ?? []].flat().forEach((type, layer) => {
+    fieldsOf(file, { [layer]: type }, "layer_types.").only(`${layer}`, ["full_attention"]);
+  });
   fields.only("partial_rotary_factor", [1]);
   fields.only("quantization_config", []);
   // Qwen2 has biases of queries, keys and values whatever the file says; in the others the option would add one to the output, too.

@@ -6,13 +6,7 @@ import {
   dequantiseQ5_1,
   dequantiseQ8_0,
 } from "./dequantise.js";
-import {
-  dequantiseQ2_K,
-  dequantiseQ3_K,
-  dequantiseQ4_K,
-  dequantiseQ5_K,
-  dequantiseQ6_K,
-} from "./dequantise-k.js";
+import { dequantiseQ2_K, dequantiseQ3_K, dequantiseQ4_K, dequantiseQ5_K, dequantiseQ6_K } from "./dequantise-k.js";
 import { HALVES } from "./half.js";
 
 /** How the numbers of a tensor are stored: in blocks of a fixed count of elements and bytes, little endian. */
