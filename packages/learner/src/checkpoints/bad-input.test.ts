@@ -141,7 +141,7 @@ describe("a Hugging Face folder", () => {
     files = readPolicyFolder(folder);
   });
 
-  const json = (name: string, change: (value: Record<string, never>) => unknown) => {
+  const json = (name: string, change: (value: Record<string, unknown>) => unknown) => {
     const path = join(folder, name);
     writeFileSync(path, JSON.stringify(change(JSON.parse(readFileSync(path, "utf8")))));
   };

@@ -50,7 +50,7 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [
     const made = new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
     // The library finds out only here what it cannot do.
     const { ids } = made.encode(PROBE, { add_special_tokens: false });
-    if (ids.some((id) => made.id_to_token(id) === undefined)) throw new Error("it gives ids that no token has");
+    if (ids.some((id: number) => made.id_to_token(id) === undefined)) throw new Error("it gives ids that no token has");
     if (typeof made.decode(ids, EXACTLY) !== "string") throw new Error("it gives no text");
     return made;
   });
