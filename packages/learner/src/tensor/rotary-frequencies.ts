@@ -26,7 +26,7 @@ export type RopeScaling =
  *   llama3:  (1 − t) ω_j / s + t ω_j,  t = clip((r_j − low) / (high − low), 0, 1),
  *            r_j = L ω_j / 2π: the turns of pair j over the context L of the first training (arXiv:2407.21783; code of Llama 3.1)
  *   yarn:    γ_j ω_j / s + (1 − γ_j) ω_j,  γ_j = clip((j − a) / (b − a), 0, 1),  a = ⌊d(β_fast)⌋, b = ⌈d(β_slow)⌉,
- *            d(r) = headDim ln(L / 2πr) / (2 ln θ): the pair that turns r times over L      arXiv:2309.00071, Eqs. 17–23
+ *            d(r) = headDim ln(L / 2πr) / (2 ln θ): the pair that turns r times over L      arXiv:2309.00071, §3.2
  * Differs from the paper: yarn blends linearly in j, between whole pairs, as its authors' code does.
  *
  * @returns [headDim / 2]
@@ -52,7 +52,7 @@ export function rotaryFrequencies(theta: number, headDim: number, scaling?: Rope
   });
 }
 
-/** What cosines and sines of rotary angles are multiplied by: 1 but for YaRN, which sharpens attention (arXiv:2309.00071, Eq. 22). */
+/** What cosines and sines of rotary angles are multiplied by: 1 but for YaRN, which sharpens attention (arXiv:2309.00071, §3.4). */
 export function rotaryMagnitude(scaling?: RopeScaling): number {
   return scaling?.rope_type === "yarn" ? scaling.attention_factor : 1;
 }

@@ -73,7 +73,7 @@ def write(name: str, architecture, config, dtype=torch.float32, **saving):
 rope = lambda kind, **rest: {"rope_parameters": {"rope_type": kind, "rope_theta": 10000.0, "original_max_position_embeddings": 16, **rest}}
 extras = {
     "smollm2": {"tie_word_embeddings": True, "num_attention_heads": 3, "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "rope_theta": 100000.0},
-    "llama3": {"tie_word_embeddings": False, "max_position_embeddings": 128} | rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0),
+    "llama3": {"tie_word_embeddings": False, "max_position_embeddings": 8192} | rope("llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0),
     "qwen2": {"tie_word_embeddings": True, "max_position_embeddings": 64},
     "qwen2-yarn": {"tie_word_embeddings": False, "max_position_embeddings": 64} | rope("yarn", factor=4.0),
     "qwen3": {"tie_word_embeddings": True, "head_dim": 16, "max_position_embeddings": 64},
