@@ -1,3 +1,5 @@
+import { sharedFloats } from "./stored-tensor.js";
+
 /** Names of a layer's tensors in GGUF and in Hugging Face folders. */
 const LAYER_NAMES: Readonly<Record<string, string>> = {
   "attn_norm.weight": "input_layernorm.weight",
@@ -40,7 +42,7 @@ export function huggingFaceName(ggufName: string): string | undefined {
  */
 export function halvesFromNeighbours(data: Float32Array, heads: number, headDim: number): Float32Array {
   const width = data.length / (heads * headDim);
-  const result = new Float32Array(data.length);
+  const result = sharedFloats(data.length);
   for (let row = 0; row < heads * headDim; row++) {
     const inHead = row % headDim;
     const j = inHead % (headDim / 2);

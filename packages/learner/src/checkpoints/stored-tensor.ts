@@ -19,7 +19,7 @@ const CHUNK_BYTES = 1 << 23;
 
 /** Reads a tensor as float32. @throws CheckpointError `checkpoint/corrupt` when the file is shorter than it was. */
 export function readTensor(file: SourceFile, { shape, type, offset, bytes }: StoredTensor): WeightArray {
-  const data = new Float32Array(elementCount(shape));
+  const data = sharedFloats(elementCount(shape));
   const chunkBlocks = Math.floor(CHUNK_BYTES / type.blockBytes);
   const blocks = bytes / type.blockBytes;
   for (let block = 0; block < blocks; block += chunkBlocks) {
@@ -28,6 +28,11 @@ export function readTensor(file: SourceFile, { shape, type, offset, bytes }: Sto
     type.decode(file.read(offset + block * type.blockBytes, count * type.blockBytes), into);
   }
   return { shape, data };
+}
+
+/** Zeros that a thread can hand to another without a copy. */
+export function sharedFloats(length: number): Float32Array {
+  return new Float32Array(new SharedArrayBuffer(length * Float32Array.BYTES_PER_ELEMENT));
 }
 
 /** Product of the sizes; 1 for a scalar. */
