@@ -6,7 +6,6 @@ import { type Chat, openChat } from "./chat.js";
 import { holdSessions } from "./classroom.js";
 import { openDataFolder } from "./data-folder.js";
 import { compare, measure, type Outcomes, summarise } from "./measure.js";
-import { chatWithModel } from "./model-chat.js";
 import type { DemoOptions } from "./options.js";
 import type { Arm, Progress } from "./progress.js";
 
@@ -34,15 +33,8 @@ const WAVE = 16;
 const CURVE_SESSIONS = 5 * WAVE;
 const PERSON = "you";
 
-/** Runs what the options ask for: the school of simulated users, or a chat. */
-export function runDemo(options: DemoOptions, surroundings: DemoSurroundings): Promise<RunningDemo> {
-  return options.model === undefined
-    ? holdSchool(options, surroundings)
-    : chatWithModel(options.model, options, surroundings);
-}
-
 /** Measures, lets the agent learn from its users, measures again, beside a control; then the agent stays up. */
-async function holdSchool(options: DemoOptions, surroundings: DemoSurroundings): Promise<RunningDemo> {
+export async function runDemo(options: DemoOptions, surroundings: DemoSurroundings): Promise<RunningDemo> {
   const { report } = surroundings;
   const started = performance.now();
   report({ type: "loading", text: "reading the policy and the questions" });
