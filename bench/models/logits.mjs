@@ -19,7 +19,7 @@ const CONTINUATION = 64;
 const TIE = 0.05;
 /** Options of node-llama-cpp that keep everything in float32. */
 const EXACT = { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32", flashAttention: false };
-const MARKS = { agreement: 0.99, difference: 0.01 };
+const MARKS = { agreement: 0.99, difference: 0.01, sampled: 1e-4 };
 
 if (!existsSync(GGUF) || !existsSync(nodeLlamaCpp(MODELS))) {
   console.log(JSON.stringify({ skipped: "SmolLM2 or node-llama-cpp is absent; npm run models:test fetches them" }));
@@ -39,6 +39,7 @@ const written = lines.map(({ question, answer }) => `${question}\n${answer}`);
 const texts = written.map((text) => tokenizer.encode(text));
 const prompts = lines.map(({ question }) => tokenizer.encodePrompt([{ role: "user", content: question }], []));
 const own = { scores: texts.map(ownScores), continuations: ownContinuations() };
+tellSampled();
 
 const { program, absent } = buildFloat32Peer(MODELS);
 if (absent !== undefined) console.log(JSON.stringify({ case: "Q4_1, products in float32", skipped: absent }));
@@ -78,17 +79,33 @@ function ownContinuations() {
     slot: decoder.openSlot(prompt.length + CONTINUATION),
     feed: prompt,
     ids: [],
+    logProbs: [],
   }));
   const runs = ({ ids }) => ids.length < CONTINUATION && !tokenizer.stopIds.has(ids.at(-1));
   for (let running = rows; running.length > 0; running = running.filter(runs)) {
     const scores = decoder.decode(running.map(({ slot, feed }) => ({ slot, ids: feed })));
     const vocab = files.config.vocab_size;
     running.forEach((row, index) => {
-      row.ids.push(topOf(scores.subarray(index * vocab, (index + 1) * vocab)).top);
+      const { top, topLogProb } = topOf(scores.subarray(index * vocab, (index + 1) * vocab));
+      row.ids.push(top);
+      row.logProbs.push(topLogProb);
       row.feed = [row.ids.at(-1)];
     });
   }
-  return rows.map(({ ids }) => ids);
+  return rows.map(({ ids, logProbs }) => ({ ids, logProbs }));
+}
+
+/** Prints how far the log-probabilities of decoding are from those of a full pass over the same tokens. */
+function tellSampled() {
+  const differences = own.continuations.flatMap(({ ids, logProbs }, index) => {
+    const full = ownScores([...prompts[index], ...ids]).slice(prompts[index].length - 1);
+    return full.map(({ logProb }, t) => Math.abs(logProb - logProbs[t]));
+  });
+  const largestDifference = round(differences.reduce((most, value) => Math.max(most, value), 0));
+  const withinMark = largestDifference <= MARKS.sampled;
+  console.log(
+    JSON.stringify({ case: "decoding beside a full pass", tokens: differences.length, largestDifference, withinMark }),
+  );
 }
 
 /** A peer continues a prompt as we do if, given both, it finds each of our tokens the likeliest: how it parts where it first does not. */
@@ -108,9 +125,9 @@ function partingOf(prompt, mine, theirs) {
  */
 async function compare(name, peer, { against }) {
   const theirs = await peer.score(texts);
-  const continued = await peer.score(prompts.map((prompt, index) => [...prompt, ...own.continuations[index]]));
+  const continued = await peer.score(prompts.map((prompt, index) => [...prompt, ...own.continuations[index].ids]));
   const partings = prompts.flatMap((prompt, index) => {
-    const parting = partingOf(prompt, own.continuations[index], continued[index]);
+    const parting = partingOf(prompt, own.continuations[index].ids, continued[index]);
     return parting === undefined ? [] : [{ prompt: index, ...parting }];
   });
   const tokenizedAlike =
