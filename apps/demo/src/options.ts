@@ -56,6 +56,7 @@ Then it stays up, so that you can talk to it in this terminal or on the page tha
   --help               this text
 
 AFTERSTATE_BACKEND=tensorflow|webgpu|wasm|cpu chooses what the policy runs on.
+HF_TOKEN is sent to Hugging Face for models that are not for everyone; HF_ENDPOINT names a mirror of it.
 `;
 
 const bad = (sentence: string) => new AgentError("demo/bad-option", `${sentence}; see npm start -- --help`);
