@@ -1,5 +1,3 @@
-import { sharedFloats } from "./stored-tensor.js";
-
 /** Names of a layer's tensors in GGUF and in Hugging Face folders. */
 const LAYER_NAMES: Readonly<Record<string, string>> = {
   "attn_norm.weight": "input_layernorm.weight",
@@ -38,11 +36,13 @@ export function huggingFaceName(ggufName: string): string | undefined {
  *
  *   y[half · headDim/2 + j] = x[2j + half]        within each head
  *
- * @param data rows of any width. [heads · headDim, width]
+ * @param data rows of any width. [heads · headDim, width] @param result where to. [heads · headDim, width]
  */
-export function halvesFromNeighbours(data: Float32Array, heads: number, headDim: number): Float32Array {
+export function halvesFromNeighbours(
+  data: Float32Array,
+  { heads, headDim, result }: { readonly heads: number; readonly headDim: number; readonly result: Float32Array },
+): Float32Array {
   const width = data.length / (heads * headDim);
-  const result = sharedFloats(data.length);
   for (let row = 0; row < heads * headDim; row++) {
     const inHead = row % headDim;
     const j = inHead % (headDim / 2);

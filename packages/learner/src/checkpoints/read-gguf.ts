@@ -9,7 +9,7 @@ import { tokenizerFromGguf } from "./gguf-tokenizer.js";
 import type { PolicyFiles } from "./policy-folder.js";
 import type { OnProgress } from "./progress.js";
 import { type SourceFile, withSourceFiles } from "./source-file.js";
-import { assertFinite, readTensor, type StoredTensor } from "./stored-tensor.js";
+import { assertFinite, readTensor, type StoredTensor, sharedRoom } from "./stored-tensor.js";
 
 /** What a frequency is divided by under Llama 3's scaling; a constant, no weight. */
 const ROPE_FACTORS = "rope_freqs.weight";
@@ -66,10 +66,11 @@ function byHuggingFaceName({ tensors, fileOf }: GgufParts): ReadonlyMap<string, 
 
 /** @param llama the architecture when query and key rows are in the order of Llama GGUFs. */
 function readWeight(file: SourceFile, tensor: StoredTensor, name: string, llama?: TransformerConfig): WeightArray {
-  const weight = readTensor(file, tensor);
+  const weight = readTensor(file, tensor, sharedRoom(tensor));
   assertFinite(file.name, tensor.name, weight);
   const [, projection] = /\.(q|k)_proj\.weight$/.exec(name) ?? [];
   if (llama === undefined || projection === undefined) return weight;
   const heads = projection === "q" ? llama.num_attention_heads : llama.num_key_value_heads;
-  return { shape: weight.shape, data: halvesFromNeighbours(weight.data, heads, headDimOf(llama)) };
+  const place = { heads, headDim: headDimOf(llama), result: sharedRoom(weight) };
+  return { shape: weight.shape, data: halvesFromNeighbours(weight.data, place) };
 }

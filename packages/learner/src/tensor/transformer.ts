@@ -12,7 +12,14 @@ export type Parameters = ReadonlyMap<string, tf.Tensor>;
 
 /** Puts weights on the tensor backend. The caller disposes them. */
 export function uploadWeights(weights: PolicyWeights): Parameters {
-  return new Map([...weights].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape], "float32")]));
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => [name, tf.tensor(unshared(data), [...shape], "float32")]),
+  );
+}
+
+/** Native backends are not made for memory that threads share: WebGPU's ends the process. */
+function unshared(data: Float32Array): Float32Array {
+  return data.buffer instanceof SharedArrayBuffer ? Float32Array.from(data) : data;
 }
 
 /** Frees what {@link uploadWeights} made. */
