@@ -1,6 +1,7 @@
 // llama.cpp from its source with OpenBLAS: products of 32 and more rows in float32 with dequantised weights.
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -15,7 +16,8 @@ export function buildFloat32Peer(models) {
   if (!existsSync(source)) return { absent: "the source of llama.cpp is absent; npm run models:test fetches it" };
   const run = (...args) => spawnSync("cmake", args, { stdio: ["ignore", "ignore", "inherit"] }).status === 0;
   console.error("building llama.cpp with OpenBLAS, which takes some minutes the first time …");
-  if (!run("-S", HERE, "-B", build, `-DLLAMA_CPP=${source}`) || !run("--build", build, "--target", "scores", "-j")) {
+  const compile = ["--build", build, "--target", "scores", "-j", `${availableParallelism()}`];
+  if (!run("-S", HERE, "-B", build, `-DLLAMA_CPP=${source}`) || !run(...compile)) {
     return { absent: "it needs cmake, a C++ compiler and OpenBLAS with its headers (Debian: libopenblas-dev)" };
   }
   return { program };
