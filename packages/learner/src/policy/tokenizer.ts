@@ -7,6 +7,9 @@ import type { ToolCallFormat } from "./tool-call-format.js";
 /** By default the library drops special tokens and spaces before punctuation. */
 const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
 
+/** Something of everything that a text may hold. */
+const PROBE = "The 12 ducks' eggs,\n\t  Ärger 東京 🦆";
+
 /** Text to token ids and back, with the chat protocol of a policy. */
 export interface PolicyTokenizer {
   readonly vocabSize: number;
@@ -44,7 +47,12 @@ export interface TokenizerFiles {
 export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [] }: TokenizerFiles): PolicyTokenizer {
   const tokenizer = opened("tokenizer.json", () => {
     const { pre_tokenizer } = json as { readonly pre_tokenizer?: unknown };
-    return new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+    const made = new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+    // The library finds out only here what it cannot do.
+    const { ids } = made.encode(PROBE, { add_special_tokens: false });
+    if (ids.some((id: number) => made.id_to_token(id) === undefined)) throw new Error("it gives ids that no token has");
+    if (typeof made.decode(ids, EXACTLY) !== "string") throw new Error("it gives no text");
+    return made;
   });
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);

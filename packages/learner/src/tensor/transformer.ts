@@ -2,7 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights } from "../types.js";
 import { adapted } from "./lora.js";
 import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
-import { rotaryFrequencies } from "./rotary-frequencies.js";
+import { rotaryFrequencies, rotaryMagnitude } from "./rotary-frequencies.js";
 import { headDimOf, type TransformerConfig } from "./transformer-config.js";
 
 export * from "./transformer-config.js";
@@ -12,7 +12,14 @@ export type Parameters = ReadonlyMap<string, tf.Tensor>;
 
 /** Puts weights on the tensor backend. The caller disposes them. */
 export function uploadWeights(weights: PolicyWeights): Parameters {
-  return new Map([...weights].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape], "float32")]));
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => [name, tf.tensor(unshared(data), [...shape], "float32")]),
+  );
+}
+
+/** Native backends are not made for memory that threads share: WebGPU's ends the process. */
+function unshared(data: Float32Array): Float32Array {
+  return data.buffer instanceof SharedArrayBuffer ? Float32Array.from(data) : data;
 }
 
 /** Frees what {@link uploadWeights} made. */
@@ -120,14 +127,15 @@ export function rotaryAngles(
   const headDim = headDimOf(config);
   const half = headDim / 2;
   const frequencies = rotaryFrequencies(config.rope_theta, headDim, config.rope_scaling);
+  const magnitude = rotaryMagnitude(config.rope_scaling);
   const cos = new Float32Array(batch * seq * headDim);
   const sin = new Float32Array(batch * seq * headDim);
   for (let i = 0; i < batch * seq; i++) {
     for (let j = 0; j < half; j++) {
       const angle = positions[i]! * frequencies[j]!;
       for (const at of [i * headDim + j, i * headDim + half + j]) {
-        cos[at] = Math.cos(angle);
-        sin[at] = Math.sin(angle);
+        cos[at] = magnitude * Math.cos(angle);
+        sin[at] = magnitude * Math.sin(angle);
       }
     }
   }
