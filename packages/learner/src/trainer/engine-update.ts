@@ -5,7 +5,7 @@ import { createTrainable } from "../engine/trainable.js";
 import { placeFrozen } from "../engine/weights.js";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyWeights } from "../types.js";
-import { ADAM, type UpdateEngine } from "./policy-update.js";
+import type { UpdateEngine } from "./policy-update.js";
 
 /** Updates on the CPU engine. @param base the frozen weights under adapters. */
 export function engineUpdates(
@@ -17,8 +17,8 @@ export function engineUpdates(
   const frozen = base && placeFrozen(machine, base);
   return {
     description,
-    open({ weights, optimizer, reference }) {
-      const trainable = createTrainable(machine, config, weights, ADAM, { optimizer, frozen: frozen?.placed });
+    open({ weights, optimizer, reference }, adam) {
+      const trainable = createTrainable(machine, config, weights, adam, { optimizer, frozen: frozen?.placed });
       const learned = placeFrozen(machine, reference);
       const scorer = createScorer(machine, config, new Map([...(frozen?.placed ?? []), ...learned.placed]));
       return {
