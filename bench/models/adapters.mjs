@@ -23,7 +23,8 @@ const skip = (skipped) => {
   process.exit(0);
 };
 if (!existsSync(GGUF)) skip("SmolLM2 is absent; npm run models:test fetches it");
-if (spawnSync("python3", ["-c", "import torch, transformers, peft"]).status !== 0) skip("python3 has no torch, transformers or peft");
+if (spawnSync("python3", ["-c", "import torch, transformers, peft"]).status !== 0)
+  skip("python3 has no torch, transformers or peft");
 
 const folder = mkdtempSync(join(tmpdir(), "afterstate-adapters-"));
 try {

@@ -1,5 +1,5 @@
 import { AgentError } from "@afterstate/core";
-import { openMachine } from "../engine/machine.js";
+import { type Machine, openMachine } from "../engine/machine.js";
 import { openBackend } from "../tensor/backend.js";
 import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyTrainer, PolicyWeights, UpdateRequest, UpdateResult } from "../types.js";
@@ -17,13 +17,18 @@ const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
  * A trainer on the backend of this thread: the CPU engine, or TensorFlow.js. An update is a function of its request alone.
  *
  * @param base the frozen weights under the adapters, for a config with `lora`; not needed otherwise.
+ * @param machine what the CPU engine computes on, disposed with the trainer. Default: one of its own.
  */
-export async function createTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
+export async function createTrainer(
+  config: TransformerConfig,
+  base?: PolicyWeights,
+  machine?: Machine,
+): Promise<PolicyTrainer> {
   const frozen = config.lora === undefined ? undefined : requireBase(config, base);
   const backend = await openBackend();
   const engine =
     backend.name === "wasm"
-      ? engineUpdates(openMachine(backend), backend.description, config, frozen)
+      ? engineUpdates(machine ?? openMachine(backend), backend.description, config, frozen)
       : tensorUpdates(backend.description, config, frozen);
   return {
     backend: engine.description,
