@@ -327,7 +327,8 @@ async function serving(streams) {
   const ask = async (seed) => {
     const messages = [{ role: "user", content: `Tell me a story about the number ${seed}.` }];
     const stream = model.generate({ messages, tools: [], seed }, { signal: new AbortController().signal });
-    tokens += (await stream.response()).usage.outputTokens;
+    const { usage } = await stream.response();
+    tokens += usage.outputTokens;
   };
   const step = () => Promise.all(Array.from({ length: streams }, (_, seed) => ask(seed)));
   await step();
