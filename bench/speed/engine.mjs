@@ -144,7 +144,11 @@ if (process.argv[2] !== "--case") {
   }
   for (const { mark, of, atLeast = 0, atMost = Number.POSITIVE_INFINITY } of MARKS) {
     const value = of(results);
-    if (!Number.isFinite(value)) continue;
+    if (!Number.isFinite(value)) {
+      if (process.argv[2] === undefined)
+        console.log(JSON.stringify({ case: mark, skipped: "a case of it has no result" }));
+      continue;
+    }
     const shown = Math.round(value * 100) / 100;
     const wanted = atMost === Number.POSITIVE_INFINITY ? { atLeast } : { atMost };
     console.log(
