@@ -2,12 +2,14 @@ import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createRandom } from "@afterstate/core";
+import * as fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { initialAdapter, LORA_TARGETS, type LoraConfig } from "../tensor/lora-config.js";
 import { learnedShapes } from "../tensor/transformer-config.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import type { PolicyWeights } from "../types.js";
 import { readAdapterFolder, writeAdapterFolder } from "./adapter-folder.js";
+import { CheckpointError } from "./checkpoint-error.js";
 import { encodeSafetensors } from "./safetensors.js";
 
 let folder: string;
@@ -144,5 +146,44 @@ describe("an adapter folder", () => {
     expect(refusal()).toMatchObject({ code: "checkpoint/corrupt", file: weightsPath(), found: "NaN at element 3" });
     rmSync(configPath());
     expect(refusal()).toMatchObject({ code: "checkpoint/missing", file: configPath() });
+  });
+
+  it("is read or refused by name, whatever a field says", () => {
+    write();
+    const config = JSON.parse(readFileSync(configPath(), "utf8")) as object;
+    const fields = [...Object.keys(config), "rank_pattern", "init_lora_weights", "use_dora"];
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.constantFrom(...fields), fc.jsonValue(), (field, value) => {
+        writeFileSync(configPath(), JSON.stringify({ ...config, [field]: value }));
+        const failure = refusal();
+        if (failure === undefined) return;
+        expect(failure).toBeInstanceOf(CheckpointError);
+        expect((failure as Error).message).toContain(folder);
+        refused++;
+      }),
+      { numRuns: 500 },
+    );
+    expect(refused).toBeGreaterThan(100);
+  });
+
+  it("is read or refused by name, whichever byte of its weights is another or missing", () => {
+    write();
+    const whole = readFileSync(weightsPath());
+    let refused = 0;
+    fc.assert(
+      fc.property(fc.nat(whole.length - 1), fc.nat(255), fc.boolean(), (at, byte, cut) => {
+        const bytes = Buffer.from(cut ? whole.subarray(0, at) : whole);
+        if (!cut) bytes[at] = byte;
+        writeFileSync(weightsPath(), bytes);
+        const failure = refusal();
+        if (failure === undefined) return;
+        expect(failure).toBeInstanceOf(CheckpointError);
+        expect((failure as CheckpointError).file).toBe(weightsPath());
+        refused++;
+      }),
+      { numRuns: 500 },
+    );
+    expect(refused).toBeGreaterThan(200);
   });
 });

@@ -71,10 +71,10 @@ export function readAdapterFolder(folder: string, config: TransformerConfig): Ad
   return { lora, adapter };
 }
 
-/** A field's neutral value: null, false, an empty list, or an object of such values. */
+/** A field's neutral value: null, false, or a list or object of nothing else. */
 function saysNothing(value: unknown): boolean {
-  if (value === null || value === false) return true;
-  return typeof value === "object" && Object.values(value as object).every(saysNothing);
+  const empty = (item: unknown) => item === null || item === false;
+  return empty(value) || (typeof value === "object" && Object.values(value as object).every(empty));
 }
 
 /** Last names of the adapted matrices, whether PEFT lists them by last name or, as for "all-linear", each with its whole path. */
