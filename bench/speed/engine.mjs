@@ -161,11 +161,11 @@ if (process.argv[2] !== "--case") {
 }
 
 function runCase({ name, blas }) {
-  const child = spawnSync(process.execPath, ["--expose-gc", fileURLToPath(import.meta.url), "--case", name], {
+  const child = spawnSync(process.execPath, [fileURLToPath(import.meta.url), "--case", name], {
     encoding: "utf8",
     env: { ...process.env, ...(blas && { AFTERSTATE_BLAS: blas }) },
   });
-  return lastJson(child) ?? { case: name, skipped: child.stderr?.match(/\w+: .*/)?.[0] ?? "no result" };
+  return lastJson(child) ?? failure(name, child);
 }
 
 function runPyTorch({ name, shape }) {
@@ -173,8 +173,9 @@ function runPyTorch({ name, shape }) {
   const program = fileURLToPath(new URL("torch_step.py", import.meta.url));
   const request = JSON.stringify({ config, sequences, tokens, seconds: SECONDS, threads: CORES });
   const child = spawnSync("python3", [program, request], { encoding: "utf8" });
+  if (child.error || child.stderr.includes("No module named")) return { case: name, skipped: "python3 has no torch" };
   const found = lastJson(child);
-  return found === undefined ? { case: name, skipped: "python3 has no torch" } : { case: name, ...found };
+  return found === undefined ? failure(name, child) : { case: name, ...found };
 }
 
 function runLlama({ name, shape, type }) {
@@ -186,7 +187,12 @@ function runLlama({ name, shape, type }) {
   const request = JSON.stringify({ module: LLAMA, folder, config, type, ...measured });
   const child = spawnSync(process.execPath, [program, request], { encoding: "utf8" });
   rmSync(folder, { recursive: true });
-  return { case: name, ...(lastJson(child) ?? { skipped: child.stderr?.match(/\w+: .*/)?.[0] ?? "no result" }) };
+  const found = lastJson(child);
+  return found === undefined ? failure(name, child) : { case: name, ...found };
+}
+
+function failure(name, { stderr }) {
+  return { case: name, failed: stderr.match(/\w*Error: .*/)?.[0] ?? "it ended without a result", withinMark: false };
 }
 
 function lastJson({ stdout }) {
