@@ -1,14 +1,10 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createRandom } from "@afterstate/core";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readAdapterFolder, writeAdapterFolder } from "../checkpoints/adapter-folder.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { createTrainer } from "../trainer/trainer.js";
 import type { PolicyWeights, UpdateOptions } from "../types.js";
 import { openBackend } from "./backend.js";
-import { initialAdapter, type LoraConfig, loraShapes, mergeAdapter } from "./lora.js";
+import { initialAdapter, LORA_TARGETS, type LoraConfig, loraShapes, mergeAdapter } from "./lora.js";
 import { responseLogProbs } from "./policy-loss.js";
 import { initialWeights, learnedShapes, type TransformerConfig, uploadWeights, weightShapes } from "./transformer.js";
 
@@ -89,32 +85,20 @@ describe("adapters", () => {
     await expect(createTrainer(config)).rejects.toMatchObject({ code: "lora/no-base" });
   });
 
+  it("go where they are asked to: to attention alone, or to every matrix of a layer", () => {
+    const modules = (target_modules: readonly string[]) =>
+      [...loraShapes(weightShapes(TINY_CONFIG), { ...lora, target_modules }).keys()]
+        .filter((name) => name.includes("layers.1") && name.includes("lora_A"))
+        .map((name) => name.split(".").at(-3));
+    expect(modules(["q_proj", "k_proj", "v_proj", "o_proj"])).toEqual(["q_proj", "k_proj", "v_proj", "o_proj"]);
+    expect(modules(LORA_TARGETS)).toEqual(LORA_TARGETS);
+  });
+
   it("refuse targets and ranks that make no sense", () => {
     const shapes = (changes: Partial<LoraConfig>) => () =>
       loraShapes(weightShapes(TINY_CONFIG), { ...lora, ...changes });
     expect(shapes({ target_modules: ["embed_tokens"] })).toThrow('target_modules has "embed_tokens"');
     expect(shapes({ target_modules: [] })).toThrow("target_modules is empty");
     expect(shapes({ r: 0 })).toThrow("r is 0");
-  });
-});
-
-describe("an adapter folder", () => {
-  it("comes back as it was written, and says what is wrong with another", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "afterstate-adapter-"));
-    try {
-      const adapter = drawAdapter();
-      writeAdapterFolder(folder, { lora, adapter }, "base");
-      const read = readAdapterFolder(folder, TINY_CONFIG);
-      expect(read.lora).toEqual(lora);
-      expect([...read.adapter]).toEqual([...adapter]);
-      const wider = { ...TINY_CONFIG, hidden_size: 16 };
-      expect(() => readAdapterFolder(folder, wider)).toThrow("expected [2, 16]");
-      await writeFile(join(folder, "adapter_config.json"), '{"peft_type":"IA3"}');
-      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow('expected peft_type "LORA", found "IA3"');
-      await rm(join(folder, "adapter_config.json"));
-      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow("adapter_config.json");
-    } finally {
-      await rm(folder, { recursive: true });
-    }
   });
 });

@@ -69,21 +69,25 @@ export function hiddenStates(
   let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
     const prefix = `model.layers.${layer}`;
-    const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
-    const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
-    const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
-    const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
-    const mixed = attend(layer, {
-      queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
-      keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
-      values: headsFirst(v),
+    // Tidied by halves: what no gradient needs is freed before the next half, not when all layers are done.
+    x = tf.tidy(() => {
+      const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
+      const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
+      const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
+      const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
+      const mixed = attend(layer, {
+        queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
+        keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
+        values: headsFirst(v),
+      });
+      const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
+      return tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
     });
-    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
-    x = tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
-
-    const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
-    const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
-    x = tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+    x = tf.tidy(() => {
+      const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
+      const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
+      return tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+    });
   }
   return rmsNorm(x, weight("model.norm.weight"), config.rms_norm_eps);
 }
