@@ -46,9 +46,10 @@ export function hiddenStates(
 ): tf.Tensor2D {
   const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
   const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
-    const y = tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true) as tf.Tensor2D;
-    const extras = [parameters.get(`${name}.bias`), adapted(parameters, config.lora, x, name)];
-    return extras.reduce<tf.Tensor2D>((sum, extra) => (extra === undefined ? sum : tf.add(sum, extra)), y);
+    const matrix = weight<tf.Tensor2D>(`${name}.weight`);
+    const y = adapted(parameters, config.lora, x, matrix, name) ?? tf.matMul(x, matrix, false, true);
+    const bias = parameters.get(`${name}.bias`);
+    return bias === undefined ? y : tf.add(y, bias);
   };
   const headDim = headDimOf(config);
   const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
@@ -59,8 +60,8 @@ export function hiddenStates(
       : x;
   const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
 
-  let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+  const block = (input: tf.Tensor2D, layer: number): tf.Tensor2D => {
+    let x = input;
     const prefix = `model.layers.${layer}`;
     const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
     const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
@@ -77,6 +78,12 @@ export function hiddenStates(
     const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
     const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
     x = tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+    return x;
+  };
+
+  let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    x = tf.tidy(() => block(x, layer)); // what the gradient does not need goes layer by layer
   }
   return rmsNorm(x, weight("model.norm.weight"), config.rms_norm_eps);
 }
