@@ -21,7 +21,7 @@ const SMOLLM2 = {
   tie_word_embeddings: true,
 };
 const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-const SHAPES = {
+export const SHAPES = {
   embedded: { config: readPolicyFolder(EMBEDDED_POLICY).config, sequences: 32, tokens: 48 },
   "3.3M": {
     config: {
@@ -42,7 +42,7 @@ const SHAPES = {
     tokens: 512,
   },
 };
-const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
+export const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
 /** A measurement goes on until it has taken this long, and has had at least three runs. */
 const SECONDS = 6;
 const CORES = availableParallelism();
@@ -74,7 +74,9 @@ const CASES = [
   { shape: "embedded", on: "engine", kind: "memory" },
 ].map((one) => ({ ...one, name: [one.shape, one.kind, one.streams, one.on].filter(Boolean).join(", ") }));
 
-if (process.argv[2] !== "--case") {
+if (process.argv[1] !== fileURLToPath(import.meta.url)) {
+  // Another bench takes its shapes and its clock from here.
+} else if (process.argv[2] !== "--case") {
   const wanted = CASES.filter(({ name }) => name.includes(process.argv[2] ?? ""));
   const first = new Map();
   for (const one of wanted) {
@@ -102,7 +104,7 @@ function runCase({ name, blas }) {
   return lastJson(child) ?? { case: name, skipped: child.stderr?.match(/\w+: .*/)?.[0] ?? "no result" };
 }
 
-function runPyTorch({ name, shape }) {
+export function runPyTorch({ name, shape }) {
   const { config, sequences, tokens } = SHAPES[shape];
   const program = fileURLToPath(new URL("torch_step.py", import.meta.url));
   const request = JSON.stringify({ config, sequences, tokens, seconds: SECONDS, threads: CORES });
@@ -111,7 +113,7 @@ function runPyTorch({ name, shape }) {
   return found === undefined ? { case: name, skipped: "python3 has no torch" } : { case: name, ...found };
 }
 
-function lastJson({ stdout }) {
+export function lastJson({ stdout }) {
   const line = stdout?.split("\n").findLast((text) => text.startsWith("{"));
   return line === undefined ? undefined : JSON.parse(line);
 }
@@ -137,7 +139,7 @@ async function measure({ name, shape, on, kind, streams }) {
 }
 
 /** Weights of the usual size, made faster than normal ones. */
-function quickWeights(config) {
+export function quickWeights(config) {
   return new Map(
     [...tensor.weightShapes(config)].map(([name, shape]) => {
       const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
@@ -153,7 +155,7 @@ function quickWeights(config) {
 }
 
 /** Token ids of a batch. The first tokens of each sequence are a prompt: half of it does not count. */
-function sequencesOf({ config, sequences, tokens }) {
+export function sequencesOf({ config, sequences, tokens }) {
   return Array.from({ length: sequences }, (_, row) => ({
     ids: Array.from({ length: tokens + 1 }, (_, t) => (row * 7 + t * 13) % config.vocab_size),
     mask: Array(tokens + 1).fill(1),
@@ -253,7 +255,7 @@ async function memoryOfUpdates(config) {
 }
 
 /** Seconds of the median run, after one that does not count. */
-async function median(step) {
+export async function median(step) {
   await step();
   const seconds = [];
   const begun = performance.now();
