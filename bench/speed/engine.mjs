@@ -2,6 +2,7 @@
 // One child process a case, one after the other.
 // node bench/speed/engine.mjs [part of a case's name]
 import { spawnSync } from "node:child_process";
+import { realpathSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { createTrainer, EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
@@ -74,7 +75,7 @@ const CASES = [
   { shape: "embedded", on: "engine", kind: "memory" },
 ].map((one) => ({ ...one, name: [one.shape, one.kind, one.streams, one.on].filter(Boolean).join(", ") }));
 
-if (process.argv[1] !== fileURLToPath(import.meta.url)) {
+if (realpathSync(process.argv[1]) !== fileURLToPath(import.meta.url)) {
   // Another bench takes its shapes and its clock from here.
 } else if (process.argv[2] !== "--case") {
   const wanted = CASES.filter(({ name }) => name.includes(process.argv[2] ?? ""));
