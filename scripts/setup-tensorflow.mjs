@@ -14,7 +14,7 @@ const HOME = join(root, ".afterstate", "tensorflow");
 const TENSORFLOW = "2.21.0";
 const TFJS_NODE = "@tensorflow/tfjs-node@4.22.0";
 const NODE_HEADERS = "node-api-headers@1.9.0";
-const LIBRARIES = ["libtensorflow_cc.so.2", "libtensorflow_framework.so.2"];
+const LIBRARIES = ["libtensorflow_framework.so.2", "libtensorflow_cc.so.2"];
 const AGAIN = "and run the same command again";
 
 /** Runs a program; its messages go to standard error. @returns whether it ended well. */
@@ -79,20 +79,18 @@ async function unpack(specifier) {
   return folder;
 }
 
-/** Compiles the binding; the addon finds TensorFlow's libraries where they are now. */
-async function compile(tfjsNode, headers, tensorflow) {
-  const target = join(tfjsNode, "lib", "napi-v8");
-  mkdirSync(target, { recursive: true });
-  say("compiling the binding, some seconds …");
+/** Compiles an addon of Node; it finds TensorFlow's libraries where they are now. */
+async function compile(addon, sources, flags, { headers, tensorflow }) {
   const compiled = await run(
     process.env.CXX ?? "g++",
     ...["-std=c++17", "-O2", "-fPIC", "-shared", "-w", "-DNAPI_VERSION=8"],
     ...[join(headers, "include"), join(tensorflow, "include")].flatMap((folder) => ["-I", folder]),
-    ...["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(tfjsNode, "binding", file)),
-    ...["-o", join(target, "tfjs_binding.node"), `-L${tensorflow}`, `-Wl,-rpath,${tensorflow}`],
-    ...LIBRARIES.map((library) => `-l:${library}`),
+    ...[...sources, "-o", addon, `-L${tensorflow}`, `-Wl,-rpath,${tensorflow}`, ...flags],
   );
-  need(compiled, "The binding could not be compiled: the compiler's messages are above.");
+  need(
+    compiled,
+    `${addon} could not be compiled: the compiler's messages are above; it is made for TensorFlow ${TENSORFLOW}.`,
+  );
 }
 
 async function setUp() {
@@ -121,7 +119,16 @@ async function setUp() {
     writeFileSync(file, patched(readFileSync(file, "utf8"), patch));
     say(`patch "${patch.name}": ${patch.why}`);
   }
-  await compile(tfjsNode, headers, tensorflow);
+  say("compiling the binding, some seconds …");
+  const addons = join(tfjsNode, "lib", "napi-v8");
+  mkdirSync(addons, { recursive: true });
+  const places = { headers, tensorflow };
+  const loaded = `-DTENSORFLOW_LIBRARY=${JSON.stringify(join(tensorflow, LIBRARIES[0]))}`;
+  const settings = join(root, "scripts", "tensorflow-settings.cc");
+  await compile(join(addons, "tensorflow_settings.node"), [settings], [loaded], places);
+  const binding = ["tfjs_backend.cc", "tfjs_binding.cc"].map((file) => join(tfjsNode, "binding", file));
+  const linked = LIBRARIES.map((library) => `-l:${library}`);
+  await compile(join(addons, "tfjs_binding.node"), binding, linked, places);
   const { openBackend } = await import("@afterstate/learner/tensor");
   const { description } = await openBackend({ name: "tensorflow" });
   say(`${description} is ready; AFTERSTATE_BACKEND=tensorflow asks for it`);

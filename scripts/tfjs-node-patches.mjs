@@ -33,14 +33,6 @@ export const TFJS_NODE_PATCHES = [
     from: "static std::set<std::string> ATTR_NAME_SET;",
     to: "static thread_local std::set<std::string> &ATTR_NAME_SET = *new std::set<std::string>();",
   },
-  {
-    name: "gpu-memory-grows",
-    file: "binding/tfjs_binding.cc",
-    why: "TensorFlow takes all memory of a GPU at its start unless the environment says otherwise",
-    from: "static napi_value InitTFNodeJSBinding(napi_env env, napi_value exports) {",
-    to: `static napi_value InitTFNodeJSBinding(napi_env env, napi_value exports) {
-  setenv("TF_FORCE_GPU_ALLOW_GROWTH", "true", 0);`,
-  },
 ];
 
 /**

@@ -40,7 +40,7 @@ export function registerTensorflow(): string {
 
 /** The package's entry point would look for an addon that was downloaded, so its parts are put together here. */
 function registerSetUp(): string {
-  process.env.TF_CPP_MIN_LOG_LEVEL ??= "1"; // warnings; the notes below them would go to stderr
+  require(join(SET_UP, "lib", "napi-v8", "tensorflow_settings.node")); // counts only before the library is loaded
   const binding = require(join(SET_UP, "lib", "napi-v8", "tfjs_binding.node")) as Binding;
   const { NodeJSKernelBackend } = require(join(SET_UP, "dist", "nodejs_kernel_backend.js")) as {
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => tf.KernelBackend;
