@@ -3,7 +3,7 @@
 // after the other; then what is promised, as ratios of these cases.
 // node bench/speed/engine.mjs [part of a case's name]
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, realpathSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -24,7 +24,7 @@ const SMOLLM2 = {
   tie_word_embeddings: true,
 };
 const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
-const SHAPES = {
+export const SHAPES = {
   embedded: { config: readPolicyFolder(EMBEDDED_POLICY).config, sequences: 32, tokens: 48 },
   "3.3M": {
     config: {
@@ -49,7 +49,7 @@ const SHAPES = {
 const MODELS = fileURLToPath(new URL("../../.afterstate/models/", import.meta.url));
 const GGUF = join(MODELS, "SmolLM2-135M-Instruct.Q4_1.gguf");
 const LLAMA = join(MODELS, "node_modules", "node-llama-cpp", "dist", "index.js");
-const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
+export const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
 /** A measurement goes on until it has taken this long, and has had at least three runs. */
 const SECONDS = 6;
 const CORES = availableParallelism();
@@ -132,7 +132,9 @@ const MARKS = [
   },
 ];
 
-if (process.argv[2] !== "--case") {
+if (realpathSync(process.argv[1]) !== fileURLToPath(import.meta.url)) {
+  // Another bench takes its shapes and its clock from here.
+} else if (process.argv[2] !== "--case") {
   const wanted = CASES.filter(({ name }) => name.includes(process.argv[2] ?? ""));
   const results = new Map();
   for (const one of wanted) {
@@ -168,7 +170,7 @@ function runCase({ name, blas }) {
   return lastJson(child) ?? failure(name, child);
 }
 
-function runPyTorch({ name, shape }) {
+export function runPyTorch({ name, shape }) {
   const { config, sequences, tokens } = SHAPES[shape];
   const program = fileURLToPath(new URL("torch_step.py", import.meta.url));
   const request = JSON.stringify({ config, sequences, tokens, seconds: SECONDS, threads: CORES });
@@ -195,7 +197,7 @@ function failure(name, { stderr }) {
   return { case: name, failed: stderr.match(/\w*Error: .*/)?.[0] ?? "it ended without a result", withinMark: false };
 }
 
-function lastJson({ stdout }) {
+export function lastJson({ stdout }) {
   const line = stdout?.split("\n").findLast((text) => text.startsWith("{"));
   return line === undefined ? undefined : JSON.parse(line);
 }
@@ -226,7 +228,7 @@ function runOf({ shape, on, kind, streams, activationBytes }) {
 }
 
 /** Weights of the usual size, made faster than normal ones. */
-function quickWeights(config) {
+export function quickWeights(config) {
   return new Map(
     [...tensor.weightShapes(config)].map(([name, shape]) => {
       const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
@@ -242,7 +244,7 @@ function quickWeights(config) {
 }
 
 /** Token ids of a batch. The first tokens of each sequence are a prompt: half of it does not count. */
-function sequencesOf({ config, sequences, tokens }) {
+export function sequencesOf({ config, sequences, tokens }) {
   return Array.from({ length: sequences }, (_, row) => ({
     ids: Array.from({ length: tokens + 1 }, (_, t) => (row * 7 + t * 13) % config.vocab_size),
     mask: Array(tokens + 1).fill(1),
@@ -346,7 +348,7 @@ async function serving(streams) {
 }
 
 /** Seconds of the median run, after one that does not count. */
-async function median(step) {
+export async function median(step) {
   await step();
   const seconds = [];
   const begun = performance.now();

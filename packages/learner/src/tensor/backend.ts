@@ -3,6 +3,7 @@ import { dirname } from "node:path";
 import { AgentError, messageOf } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import { loadBlas } from "./blas.js";
+import { registerTensorflow } from "./tensorflow-backend.js";
 import { replaceWasmMatMul } from "./wasm-matmul.js";
 
 /**
@@ -77,17 +78,9 @@ const require = createRequire(import.meta.url);
 
 const OPENERS: Readonly<Record<BackendName, (threads: number) => Promise<string>>> = {
   async tensorflow() {
-    const missing: string[] = [];
-    for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
-      try {
-        require(name);
-        await selectBackend("tensorflow");
-        return name;
-      } catch (cause) {
-        missing.push(`${name} ${messageOf(cause).split("\n")[0]}`);
-      }
-    }
-    throw new Error(missing.join(", "));
+    const on = registerTensorflow();
+    await selectBackend("tensorflow");
+    return on;
   },
 
   async webgpu() {

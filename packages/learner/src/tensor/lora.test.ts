@@ -1,10 +1,11 @@
 import { createRandom } from "@afterstate/core";
+import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { createTrainer } from "../trainer/trainer.js";
 import type { PolicyWeights, UpdateOptions } from "../types.js";
 import { openBackend } from "./backend.js";
-import { initialAdapter, LORA_TARGETS, type LoraConfig, loraShapes, mergeAdapter } from "./lora.js";
+import { adapted, initialAdapter, LORA_TARGETS, type LoraConfig, loraName, loraShapes, mergeAdapter } from "./lora.js";
 import { responseLogProbs } from "./policy-loss.js";
 import { initialWeights, learnedShapes, type TransformerConfig, uploadWeights, weightShapes } from "./transformer.js";
 
@@ -51,6 +52,39 @@ describe("adapters", () => {
     const merged = await logProbs(TINY_CONFIG, mergeAdapter(base, adapter, lora));
     beside.forEach((logProb, t) => expect(logProb).toBeCloseTo(merged[t]!, 4));
     expect(Math.abs(beside[0]! - (await logProbs(TINY_CONFIG, base))[0]!)).toBeGreaterThan(1e-2);
+  });
+
+  it("have the gradients of central differences, and so has what they are applied to", () => {
+    const random = createRandom(4);
+    const draw = (rows: number, columns: number) =>
+      tf.tensor2d(
+        Array.from({ length: rows * columns }, () => 2 * random.next() - 1),
+        [rows, columns],
+      );
+    const [x, a, b, matrix, weights] = [draw(4, 3), draw(2, 3), draw(5, 2), draw(5, 3), draw(4, 5)];
+    const loss = (x: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => {
+      const parameters = new Map([
+        [loraName("m", "A"), a],
+        [loraName("m", "B"), b],
+      ]);
+      return tf.sum(tf.mul(adapted(parameters, lora, x as tf.Tensor2D, matrix, "m")!, weights)) as tf.Scalar;
+    };
+    const inputs: readonly tf.Tensor[] = [x, a, b];
+    const gradients = tf.grads(loss as (...inputs: tf.Tensor[]) => tf.Scalar)([...inputs]);
+    inputs.forEach((input, index) => {
+      const data = input.dataSync();
+      data.forEach((_, i) => {
+        const at = (delta: number) => {
+          const moved = tf.tensor(
+            data.map((value, j) => (j === i ? value + delta : value)),
+            input.shape,
+          );
+          const [x, a, b] = inputs.map((other, j) => (j === index ? moved : other));
+          return loss(x!, a!, b!).dataSync()[0]!;
+        };
+        expect(gradients[index]!.dataSync()[i]).toBeCloseTo((at(0.1) - at(-0.1)) / 0.2, 3);
+      });
+    });
   });
 
   it("learn over a base that stays as it is", async () => {

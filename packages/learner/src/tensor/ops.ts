@@ -6,7 +6,7 @@ import * as tf from "@tensorflow/tfjs";
  */
 
 /** An operation with its gradient: `gradient(dy, saved)` gives one gradient per input; every tensor it uses must be in `saved`. */
-function withGradient<T extends tf.Tensor>(
+export function withGradient<T extends tf.Tensor>(
   inputs: readonly tf.Tensor[],
   forward: (inputs: readonly tf.Tensor[]) => {
     readonly value: tf.Tensor;
@@ -18,7 +18,13 @@ function withGradient<T extends tf.Tensor>(
     const save = all.at(-1) as unknown as (tensors: tf.Tensor[]) => void;
     const { value, saved, gradient } = forward(all.slice(0, -1) as tf.Tensor[]);
     save([...(saved ?? [])]);
-    return { value, gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
+    // TensorFlow.js would hold what a gradient makes and what was saved for it until all gradients are there.
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const gradients = tf.tidy(() => gradient(dy, saved));
+      tf.dispose(saved);
+      return gradients;
+    };
+    return { value, gradFunc: gradFunc as unknown as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
   });
   return operation(...inputs) as T;
 }

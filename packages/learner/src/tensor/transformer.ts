@@ -53,9 +53,10 @@ export function hiddenStates(
 ): tf.Tensor2D {
   const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
   const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
-    const y = tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true) as tf.Tensor2D;
-    const extras = [parameters.get(`${name}.bias`), adapted(parameters, config.lora, x, name)];
-    return extras.reduce<tf.Tensor2D>((sum, extra) => (extra === undefined ? sum : tf.add(sum, extra)), y);
+    const matrix = weight<tf.Tensor2D>(`${name}.weight`);
+    const y = adapted(parameters, config.lora, x, matrix, name) ?? tf.matMul(x, matrix, false, true);
+    const bias = parameters.get(`${name}.bias`);
+    return bias === undefined ? y : tf.add(y, bias);
   };
   const headDim = headDimOf(config);
   const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
@@ -66,27 +67,33 @@ export function hiddenStates(
       : x;
   const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
 
+  const attention = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
+    const prefix = `model.layers.${layer}`;
+    const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
+    const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
+    const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
+    const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
+    const mixed = attend(layer, {
+      queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
+      keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
+      values: headsFirst(v),
+    });
+    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
+    return tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
+  };
+  const feedForward = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
+    const prefix = `model.layers.${layer}`;
+    const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
+    const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
+    return tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+  };
+
   let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
   for (let layer = 0; layer < config.num_hidden_layers; layer++) {
-    const prefix = `model.layers.${layer}`;
     // Tidied by halves: what no gradient needs is freed before the next half, not when all layers are done.
     x = tf.tidy(() => {
-      const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
-      const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
-      const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
-      const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
-      const mixed = attend(layer, {
-        queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
-        keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
-        values: headsFirst(v),
-      });
-      const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
-      return tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
-    });
-    x = tf.tidy(() => {
-      const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
-      const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
-      return tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+      const attended = tf.tidy(() => attention(x, layer));
+      return tf.tidy(() => feedForward(attended, layer));
     });
   }
   return rmsNorm(x, weight("model.norm.weight"), config.rms_norm_eps);
