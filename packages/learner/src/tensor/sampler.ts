@@ -5,6 +5,8 @@ import {
   type Attend,
   causalMask,
   headDimOf,
+  headsFirst,
+  headsLast,
   hiddenStates,
   logitsOf,
   MASKED,
@@ -75,9 +77,10 @@ function prefill(parameters: Parameters, config: TransformerConfig, rows: readon
   const scale = 1 / Math.sqrt(headDimOf(config));
   const logits = tf.tidy(() => {
     const causal = causalMask(seq);
-    const attend: Attend = (layer, { queries, keys, values }) => {
+    const attend: Attend = (layer, heads) => {
+      const { queries, keys, values } = headsFirst(heads, config);
       prompt[layer] = { keys: tf.keep(tf.clone(keys)), values: tf.keep(tf.clone(values)) };
-      return tf.matMul(attentionProbabilities(tf.matMul(queries, keys, false, true), causal, scale), values);
+      return headsLast(tf.matMul(attentionProbabilities(tf.matMul(queries, keys, false, true), causal, scale), values));
     };
     const positions = Array.from({ length: seq }, (_, t) => t);
     const angles = rotaryAngles(config, positions, [1, seq]);
@@ -105,7 +108,8 @@ function decode(
   const scale = 1 / Math.sqrt(headDimOf(config));
   const positions = rows.map(({ request, ids }) => request.promptIds.length + ids.length - 1);
   return tf.tidy(() => {
-    const attend: Attend = (layer, { queries, keys, values }) => {
+    const attend: Attend = (layer, heads) => {
+      const { queries, keys, values } = headsFirst(heads, config);
       const before = sampled[layer];
       const grown = {
         keys: tf.keep(before === undefined ? tf.clone(keys) : (tf.concat([before.keys, keys], 2) as tf.Tensor4D)),
@@ -121,7 +125,7 @@ function decode(
       const onSampled = tf.matMul(queries, grown.keys, false, true);
       const scores = tf.concat([onPrompt, onSampled], -1) as tf.Tensor4D; // [rows, heads, 1, promptSeq + sampledSeq]
       const parts = tf.split(attentionProbabilities(scores, tf.scalar(0), scale), [promptSeq, sampledSeq], -1);
-      return tf.add(tf.matMul(parts[0]!, prompt[layer]!.values), tf.matMul(parts[1]!, grown.values)) as tf.Tensor4D;
+      return headsLast(tf.add(tf.matMul(parts[0]!, prompt[layer]!.values), tf.matMul(parts[1]!, grown.values)));
     };
     const ids = tf.tensor1d(
       rows.map(({ ids }) => ids.at(-1)!),
