@@ -122,7 +122,7 @@ async function sampling() {
     tools: [],
     seed,
     temperature: seed === 1 ? 0.7 : 1,
-    maxTokens: 6 + 2 * seed,
+    maxTokens: 3 + seed,
   }));
   const { signal } = new AbortController();
   const responses = await Promise.all(

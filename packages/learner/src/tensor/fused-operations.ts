@@ -11,12 +11,22 @@ export interface FusedOperations {
   swiglu(gate: tf.Tensor2D, up: tf.Tensor2D): tf.Tensor2D;
   /** Queries [batch, seq, heads, headDim], keys and values [batch, seq, kvHeads, headDim] → [batch, seq, heads, headDim]. */
   causalAttention(queries: tf.Tensor4D, keys: tf.Tensor4D, values: tf.Tensor4D, scale: number): tf.Tensor4D;
+  /** Writes keys and values [rows, seq, kvHeads, headDim] into a cache [rows, capacity, kvHeads, headDim], each row from its position on. */
+  appendToCache(cache: LayerCache, added: LayerCache, positions: tf.Tensor1D): void;
+  /** Attention of one query a row, [rows, 1, heads, headDim], on what its cache holds up to its position. */
+  cachedAttention(queries: tf.Tensor4D, cache: LayerCache, positions: tf.Tensor1D, scale: number): tf.Tensor4D;
   targetLogProbs(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D;
   expectedCost(logits: tf.Tensor2D, cost: TokenCost): tf.Tensor1D;
   /** Adds gradients, laid end to end, to a vector in place; makes the vector where there is none. */
   addGradients(total: tf.Tensor1D | undefined, gradients: readonly tf.Tensor[]): tf.Tensor1D;
   /** One step of AdamW on all weights, in place. */
   adamStep(weights: readonly tf.Tensor[], step: AdamStep): void;
+}
+
+/** Keys and values of one layer. */
+export interface LayerCache {
+  readonly keys: tf.Tensor4D;
+  readonly values: tf.Tensor4D;
 }
 
 /**

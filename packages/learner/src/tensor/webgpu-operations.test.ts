@@ -2,9 +2,18 @@ import { createRandom } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import { describe, expect, it } from "vitest";
 import { openWebGpuForTests } from "../testing/open-webgpu.js";
+import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { embed, expectedCost, rmsNorm, rotary, swiglu, targetLogProbs } from "./ops.js";
+import { sampleBatch } from "./sampler.js";
 import { createTrainable } from "./trainable.js";
-import { causalAttention, rotaryAngles, type TransformerConfig } from "./transformer.js";
+import {
+  causalAttention,
+  disposeParameters,
+  initialWeights,
+  rotaryAngles,
+  type TransformerConfig,
+  uploadWeights,
+} from "./transformer.js";
 
 const missing = await openWebGpuForTests();
 const random = createRandom(1);
@@ -165,6 +174,37 @@ describe.skipIf(missing !== undefined)(
       const [plain, fused] = [await after("cpu"), await after("webgpu")];
       expect(fused.length).toBe(plain.length);
       fused.forEach((number, i) => expect(Math.abs(number - plain[i]!)).toBeLessThan(1e-5 * (1 + Math.abs(plain[i]!))));
+    });
+
+    it("sample over a cache as the plain composition does, prompts and responses of any length side by side", async () => {
+      const shape = { ...TINY_CONFIG, head_dim: 68, max_position_embeddings: 128 }; // wider than a workgroup, longer than one
+      const weights = new Map(
+        [...initialWeights(shape, 3)].map(([name, { shape, data }]) => [
+          name,
+          { shape, data: data.map((w) => (shape.length === 1 ? w : 10 * w)) },
+        ]),
+      );
+      const requests = [70, 3, 66].map((length, seed) => ({
+        promptIds: Array.from({ length }, (_, t) => (t * 5 + seed) % 11),
+        seed,
+        temperature: 1,
+        maxTokens: 2 + 2 * seed,
+        stopIds: new Set<number>(),
+      }));
+      const on = async (backend: string) => {
+        await tf.setBackend(backend);
+        const before = tf.memory().numTensors;
+        const parameters = uploadWeights(weights);
+        const samples = await sampleBatch(parameters, shape, requests);
+        disposeParameters(parameters);
+        expect(tf.memory().numTensors).toBe(before);
+        return samples;
+      };
+      const [plain, fused] = [await on("cpu"), await on("webgpu")];
+      expect(fused.map(({ ids }) => ids)).toEqual(plain.map(({ ids }) => ids));
+      fused.forEach(({ logProbs }, row) =>
+        logProbs.forEach((logProb, t) => expect(logProb).toBeCloseTo(plain[row]!.logProbs[t]!, 4)),
+      );
     });
 
     it("fail by a sentence once the device refuses a command or is lost", async () => {

@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import type { FusedOperations } from "./fused-operations.js";
 import { adamStep, addGradients } from "./webgpu-adam.js";
 import { defineAttention } from "./webgpu-attention.js";
+import { appendToCache, cachedAttention } from "./webgpu-cache.js";
 import { defineCrossEntropyOperations } from "./webgpu-cross-entropy.js";
 import { defineLayerOperations } from "./webgpu-layer.js";
 
@@ -28,6 +29,8 @@ export function webGpuOperations(): FusedOperations {
       const numbers = { own, fromReference: reference?.coefficient ?? 0, clip: teacher?.clip ?? 0 };
       return expectedCost(inputs, numbers) as tf.Tensor1D;
     },
+    appendToCache,
+    cachedAttention,
     addGradients,
     adamStep,
   };
