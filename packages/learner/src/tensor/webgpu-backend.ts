@@ -64,16 +64,6 @@ export async function openWebGpu({ software }: { readonly software: boolean }): 
   return name;
 }
 
-/**
- * Gives the device of this thread back, and with it all that its tensors hold. A process ends without it; a thread that lives on
- * has its memory back.
- */
-export function closeWebGpu(): void {
-  const { device } = tf.backend() as WebGpuBackend;
-  tf.removeBackend("webgpu");
-  device.destroy();
-}
-
 async function loadPackages() {
   try {
     const dawn = (await import("webgpu" as string)) as Dawn;
