@@ -144,8 +144,8 @@ function configOf(shape) {
     ? {
         ...config,
         vocab_size: 512,
-        hidden_size: 64,
-        intermediate_size: 96,
+        hidden_size: 272,
+        intermediate_size: 288,
         num_hidden_layers: 2,
         num_attention_heads: 4,
         num_key_value_heads: 2,

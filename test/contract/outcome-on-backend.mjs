@@ -5,10 +5,11 @@ import * as engine from "@afterstate/learner/engine";
 import * as tensor from "@afterstate/learner/tensor";
 
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.01 };
+/** Small, but not so small that TensorFlow.js' webgpu backend takes a workgroup for each number of a product: without a GPU that crawls. */
 const config = {
   vocab_size: 23,
-  hidden_size: 16,
-  intermediate_size: 24,
+  hidden_size: 24,
+  intermediate_size: 40,
   num_hidden_layers: 2,
   num_attention_heads: 4,
   num_key_value_heads: 2,
@@ -20,8 +21,8 @@ const config = {
 /** What else architectures have: biases, norms of queries and keys, heads of a width of their own, a tied head. */
 const other = { ...config, head_dim: 8, attention_bias: true, qk_norm: true, tie_word_embeddings: true };
 const lora = {
-  r: 3,
-  lora_alpha: 6,
+  r: 12,
+  lora_alpha: 24,
   target_modules: ["q_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
 };
 
@@ -41,8 +42,8 @@ const sample = (episodeId, promptIds, ids, advantages, teacherPromptIds) => ({
   ...(teacherPromptIds && { teacherPromptIds }),
 });
 const samples = [
-  sample("a", [1, 2, 3], [4, 5, 6], [1, 0, 1]),
-  sample("b", [7, 8, 9, 10, 11], [12, 13], [-1, 0], [7, 8, 9, 10, 11, 14, 15]),
+  sample("a", [1, 2, 3, 19, 20, 21, 22, 0, 1, 2], [4, 5, 6], [1, 0, 1]),
+  sample("b", [7, 8, 9, 10, 11, 4, 4, 3, 2, 1, 16], [12, 13], [-1, 0], [7, 8, 9, 10, 11, 14, 15, 4, 4, 3, 2, 1, 16]),
 ];
 const options = {
   learningRate: 1e-3,
@@ -115,7 +116,8 @@ async function supervised(backend) {
 
 async function sampling() {
   const files = readPolicyFolder(EMBEDDED_POLICY);
-  const small = { ...config, vocab_size: files.config.vocab_size, max_position_embeddings: 128 };
+  const [vocab_size, hidden_size] = [files.config.vocab_size, 136];
+  const small = { ...config, vocab_size, hidden_size, intermediate_size: 160, max_position_embeddings: 128 };
   const policy = await openPolicy({ ...files, config: small, weights: weightsOf(small, 14) });
   const requests = ["7 + 5", "What is 12 * 3?", "9"].map((content, seed) => ({
     messages: [{ role: "user", content }],
