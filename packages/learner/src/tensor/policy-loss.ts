@@ -159,13 +159,16 @@ export function policyLoss(
     const ratio = tf.exp(tf.clipByValue(tf.sub(logProbs, old), -20, 20));
     const clipped = tf.clipByValue(ratio, 1 - options.clipLow, 1 + options.clipHigh);
     const surrogate = tf.maximum(tf.neg(tf.mul(advantage, ratio)), tf.neg(tf.mul(advantage, clipped)));
-    const costs = expectedCost(logits, (logProbs) => {
-      const kl = tf.mul(tf.sub(logProbs, batch.reference), klCoefficient) as tf.Tensor2D;
-      if (batch.lesson === undefined) return kl;
-      const { teacher, weight } = batch.lesson;
-      const delta = tf.clipByValue(tf.sub(teacher, logProbs), -distillationClip, distillationClip);
-      const hint = tf.expandDims(tf.mul(tf.tensor1d(weight), distillationWeight), -1);
-      return tf.sub(kl, tf.mul(delta, hint)) as tf.Tensor2D;
+    const costs = expectedCost(logits, {
+      own: klCoefficient,
+      reference: { logProbs: batch.reference, coefficient: klCoefficient },
+      ...(batch.lesson !== undefined && {
+        teacher: {
+          logProbs: batch.lesson.teacher,
+          weights: tf.tensor1d(batch.lesson.weight.map((weight) => weight * distillationWeight)),
+          clip: distillationClip,
+        },
+      }),
     });
     return tf.div(tf.sum(tf.mul(counted, tf.add(surrogate, costs))), options.denominator);
   };
@@ -206,8 +209,8 @@ export async function batchStatistics(
     const logits = sequenceLogits(parameters, config, tokens);
     return [
       targetLogProbs(logits, tf.tensor1d(tokens.targets, "int32")),
-      expectedCost(logits, (logProbs) => tf.sub(logProbs, reference)),
-      tf.neg(expectedCost(logits, (logProbs) => logProbs)),
+      expectedCost(logits, { own: 1, reference: { logProbs: reference, coefficient: 1 } }),
+      tf.neg(expectedCost(logits, { own: 1 })),
     ];
   });
   const [logProbs, kl, entropy] = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];

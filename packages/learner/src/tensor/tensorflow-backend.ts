@@ -52,3 +52,8 @@ function registerSetUp(): string {
   tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, PACKAGES[1]!));
   return `TensorFlow ${binding.TF_Version}, ${binding.isUsingGpuDevice() ? "GPU" : "CPU"}`;
 }
+
+/** Whether TensorFlow, being the backend in use, computes on a GPU. */
+export function runsOnGpu(): boolean {
+  return (tf.backend() as tf.KernelBackend & { readonly isUsingGpuDevice?: boolean }).isUsingGpuDevice === true;
+}

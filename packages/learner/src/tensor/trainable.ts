@@ -2,6 +2,7 @@ import { AgentError } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights, WeightArray } from "../types.js";
 import { type AdamOptions, assertOptimizerFits, isDecayed } from "./adam.js";
+import { fusedOperations } from "./fused-operations.js";
 import { disposeParameters, type Parameters, uploadWeights } from "./transformer.js";
 
 /**
@@ -104,8 +105,13 @@ export function createTrainable(
         const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([
           ...parameters.values(),
         ]);
-        const flat = flatten(grads);
         const before = halves[half];
+        const fused = fusedOperations();
+        if (fused !== undefined) {
+          halves[half] = tf.keep(fused.addGradients(before, grads));
+          return value;
+        }
+        const flat = flatten(grads);
         halves[half] = tf.keep(before === undefined ? flat : (tf.add(before, flat) as tf.Tensor1D));
         before?.dispose();
         return value;
@@ -143,12 +149,21 @@ export function createTrainable(
       }
       time += 1;
       const { beta1, beta2, epsilon, weightDecay } = options;
+      const scale = norm > gradientClip ? gradientClip / norm : 1;
+      const [correction1, correction2] = [1 - beta1 ** time, 1 - beta2 ** time];
+      const fused = fusedOperations();
+      if (fused !== undefined) {
+        const step = { ...options, gradient, mean, variance, scale, learningRate, correction1, correction2 };
+        fused.adamStep([...parameters.values()], step);
+        gradient.dispose();
+        return norm;
+      }
       const next = tf.tidy(() => {
-        const g = tf.mul(gradient, norm > gradientClip ? gradientClip / norm : 1);
+        const g = tf.mul(gradient, scale);
         const m = tf.add(tf.mul(mean, beta1), tf.mul(g, 1 - beta1)) as tf.Tensor1D;
         const v = tf.add(tf.mul(variance, beta2), tf.mul(tf.square(g), 1 - beta2)) as tf.Tensor1D;
-        const denominator = tf.add(tf.sqrt(tf.div(v, 1 - beta2 ** time)), epsilon);
-        const direction = tf.div(tf.div(m, 1 - beta1 ** time), denominator);
+        const denominator = tf.add(tf.sqrt(tf.div(v, correction2)), epsilon);
+        const direction = tf.div(tf.div(m, correction1), denominator);
         const tensors = [...parameters.values()];
         const w = flatten(tensors);
         const decaying = () => flatten(tensors.map((x) => (isDecayed(x.shape) ? x : tf.zerosLike(x))));

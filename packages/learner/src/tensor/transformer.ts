@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights } from "../types.js";
+import { fusedOperations } from "./fused-operations.js";
 import { adapted } from "./lora.js";
 import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
 import { rotaryFrequencies, rotaryMagnitude } from "./rotary-frequencies.js";
@@ -27,14 +28,14 @@ export function disposeParameters(parameters: Parameters): void {
   for (const tensor of parameters.values()) tensor.dispose();
 }
 
-/** Queries, keys and values of one layer, rotated. [batch, heads, seq, headDim] */
+/** Queries [batch, seq, heads, headDim], keys and values [batch, seq, kvHeads, headDim] of one layer, rotated. */
 export interface LayerHeads {
   readonly queries: tf.Tensor4D;
   readonly keys: tf.Tensor4D;
   readonly values: tf.Tensor4D;
 }
 
-/** Mixes values by attention; where a key-value cache comes in. @returns [batch, heads, seq, headDim] */
+/** Mixes values by attention; where a key-value cache comes in. @returns [batch, seq, heads, headDim] */
 export type Attend = (layer: number, heads: LayerHeads) => tf.Tensor4D;
 
 /**
@@ -65,7 +66,6 @@ export function hiddenStates(
     config.qk_norm === true
       ? tf.reshape(rmsNorm(tf.reshape(x, [-1, headDim]), weight(`${name}.weight`), config.rms_norm_eps), x.shape)
       : x;
-  const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
 
   const attention = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
     const prefix = `model.layers.${layer}`;
@@ -74,11 +74,11 @@ export function hiddenStates(
     const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
     const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
     const mixed = attend(layer, {
-      queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
-      keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
-      values: headsFirst(v),
+      queries: rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles),
+      keys: rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles),
+      values: v,
     });
-    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
+    const joined = tf.reshape(mixed, [batch * seq, -1]) as tf.Tensor2D;
     return tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
   };
   const feedForward = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
@@ -108,11 +108,27 @@ export function logitsOf(parameters: Parameters, config: TransformerConfig, hidd
 /** Attention of a whole sequence on itself; a position sees itself and what came before. */
 export function causalAttention(config: TransformerConfig, seq: number): Attend {
   const scale = 1 / Math.sqrt(headDimOf(config));
+  const fused = fusedOperations();
+  if (fused !== undefined) {
+    return (_layer, { queries, keys, values }) => fused.causalAttention(queries, keys, values, scale);
+  }
   const mask = causalMask(seq);
-  return (_layer, { queries, keys, values }) => {
+  return (_layer, heads) => {
+    const { queries, keys, values } = headsFirst(heads, config);
     const scores = tf.matMul(queries, keys, false, true) as tf.Tensor4D;
-    return tf.matMul(attentionProbabilities(scores, mask, scale), values) as tf.Tensor4D;
+    return headsLast(tf.matMul(attentionProbabilities(scores, mask, scale), values) as tf.Tensor4D);
   };
+}
+
+/** Heads as batched products take them, each key-value head once for each query head. All [batch, heads, seq, headDim]. */
+export function headsFirst({ queries, keys, values }: LayerHeads, config: TransformerConfig): LayerHeads {
+  const first = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
+  return { queries: first(queries), keys: first(keys), values: first(values) };
+}
+
+/** [batch, heads, seq, headDim] → [batch, seq, heads, headDim]. */
+export function headsLast(mixed: tf.Tensor4D): tf.Tensor4D {
+  return tf.transpose(mixed, [0, 2, 1, 3]);
 }
 
 /** 0 on and below the diagonal, {@link MASKED} above. [1, 1, seq, seq] */
