@@ -60,7 +60,9 @@ async function runParts(parts) {
   for (const line of torch(wanted)) {
     const own = speed.get(line.case);
     const ratio =
-      own && line.tokensPerSecond ? { webgpuToTorch: Math.round((own / line.tokensPerSecond) * 1000) / 1000 } : {};
+      where.gpu && own && line.tokensPerSecond
+        ? { webgpuToTorch: Math.round((own / line.tokensPerSecond) * 1000) / 1000 }
+        : {};
     print({ part: "torch", ...line, ...ratio });
   }
 }
