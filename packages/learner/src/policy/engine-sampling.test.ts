@@ -55,9 +55,24 @@ describe("continuous batching", () => {
       const others = [version.sample(request([1], 1)), version.sample(request([9, 9, 9, 9, 9], 2))];
       await new Promise((resolve) => setImmediate(resolve));
       await new Promise((resolve) => setImmediate(resolve));
-      expect((await version.sample(request([3, 4, 5], 7))).ids).toEqual(alone.ids);
+      expect(await version.sample(request([3, 4, 5], 7))).toEqual(alone);
       await Promise.all(others);
     }
+  });
+
+  it("cuts a long prompt in the same places whatever runs beside it", async () => {
+    const config = { ...TINY_CONFIG, max_position_embeddings: 1000 };
+    const version = engineSampling(openMachine(), { config, base: undefined, maxBatch: 8 }).load(
+      drawnWeights(config, 3).learned,
+    );
+    const long = (length: number, seed: number) =>
+      request(
+        Array.from({ length }, (_, t) => (t * t + seed) % 11),
+        seed,
+      );
+    const alone = await version.sample(long(700, 7));
+    const together = [long(300, 1), long(5, 2), long(700, 7), long(90, 3), long(256, 4)].map(version.sample);
+    expect((await Promise.all(together))[2]).toEqual(alone);
   });
 
   it("lets a short response end while a long one runs", async () => {

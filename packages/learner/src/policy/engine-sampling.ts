@@ -4,7 +4,7 @@ import { placeFrozen } from "../engine/weights.js";
 import { type Row, rowOf, sampleToken } from "../tensor/sample-token.js";
 import type { SamplingEngine, SamplingOptions, Waiting } from "./sampling-engine.js";
 
-/** Prompt tokens that one round takes in: what others wait for their next token is bounded by it. */
+/** Prompt tokens that one round takes in, and prompts are cut into: what others wait for their next token is bounded by it. */
 const PROMPT_TOKENS = 256;
 
 /** A response that is being sampled. */
@@ -18,7 +18,8 @@ interface Running {
 
 /**
  * Samples on the CPU engine, with continuous batching: a request joins those that run at the next token, and leaves them when it
- * ends. Each request has its own random stream, so what it samples does not depend on its neighbours, float rounding apart.
+ * ends. What a request samples does not depend on its neighbours, in any bit of a log-probability: each has its own random stream,
+ * a prompt is cut in the same places whatever runs beside it, and the decoder keeps sequences apart.
  */
 export function engineSampling(machine: Machine, { config, base, maxBatch }: SamplingOptions): SamplingEngine {
   const frozen = base && placeFrozen(machine, base);
@@ -91,13 +92,13 @@ function round(decoder: Decoder, running: Running[], maxPositions: number): void
   const feeds: Feed[] = [];
   for (const one of running) {
     const { promptIds } = one.row.request;
-    const part = Math.min(room, promptIds.length - one.fed);
     const decodes = one.fed === promptIds.length;
-    if (part === 0 && !decodes) continue;
-    feeds.push({ slot: one.slot, ids: decodes ? [one.row.ids.at(-1)!] : promptIds.slice(one.fed, one.fed + part) });
+    const part = promptIds.slice(one.fed, one.fed + PROMPT_TOKENS);
+    if (!decodes && room < PROMPT_TOKENS && part.length > room) continue;
+    feeds.push({ slot: one.slot, ids: decodes ? [one.row.ids.at(-1)!] : part });
     chosen.push(one);
-    room -= part;
-    one.fed += part;
+    room -= part.length;
+    one.fed += part.length;
   }
   if (feeds.length === 0) return;
   const scores = decoder.decode(feeds);
