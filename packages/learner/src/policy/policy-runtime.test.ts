@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { EMBEDDED_POLICY, readPolicyFolder } from "../checkpoints/policy-folder.js";
 import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "../pretrain/build-tokenizer.js";
 import { openBackend } from "../tensor/backend.js";
 import { initialWeights } from "../tensor/transformer.js";
@@ -41,6 +42,57 @@ describe("a policy that serves", () => {
       compared += 1;
     }
     expect(compared).toBeGreaterThan(10);
+  });
+
+  it("ends before a stop string, wherever tokens part it, streams nothing of it, and keeps the tokens that were sampled", async () => {
+    const embedded = readPolicyFolder(EMBEDDED_POLICY);
+    const policy = await openPolicy(embedded);
+    const tokenizer = openTokenizer(embedded);
+    let cut = 0;
+    for (let seed = 0; seed < 40; seed++) {
+      const whole = await policy
+        .model()
+        .generate({ ...request("What is 3 + 4?", seed), maxTokens: 24 }, options)
+        .response();
+      const { content, toolCalls } = whole.message;
+      if (toolCalls !== undefined || content.includes("\uFFFD") || content.length < 8) continue;
+      const stop = content.slice(3, 3 + (seed % 4) + 1);
+      const stream = policy
+        .model()
+        .generate({ ...request("What is 3 + 4?", seed), maxTokens: 24, stop: ["never said", stop] }, options);
+      let streamed = "";
+      for await (const part of stream) if (part.type === "text-delta") streamed += part.text;
+      const { message, tokens, finishReason } = await stream.response();
+      expect(message.content).toBe(content.slice(0, content.indexOf(stop)));
+      expect(streamed).toBe(message.content);
+      expect(finishReason).toBe("stop");
+      const { ids } = tokens!;
+      expect(ids).toEqual(whole.tokens!.ids.slice(0, ids.length));
+      expect(tokenizer.decode(ids)).toContain(stop);
+      expect(tokenizer.decode(ids.slice(0, -1))).not.toContain(stop);
+      cut += 1;
+    }
+    expect(cut).toBeGreaterThan(5);
+  });
+
+  it("keeps within limits, and says which tokens they forced", async () => {
+    const policy = await openPolicy(files);
+    const generate = async (wishes: object) =>
+      (
+        await policy
+          .model()
+          .generate({ ...request("Hi"), ...wishes }, options)
+          .response()
+      ).tokens!;
+    const [greedy, narrow, wide] = [
+      await generate({ temperature: 0 }),
+      await generate({ topK: 1 }),
+      await generate({ topK: 10_000, topP: 1, minP: 0 }),
+    ];
+    expect(narrow.ids).toEqual(greedy.ids);
+    expect(narrow.mask).toContain(0);
+    expect(wide).toEqual(await generate({}));
+    await expect(generate({ topP: 0 })).rejects.toMatchObject({ code: "model/invalid-option" });
   });
 
   it("gives the same response to the same request, alone or among others", async () => {

@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { attentionProbabilities } from "./ops.js";
-import { type Row, rowOf, type Sample, type SampleRequest, sampleToken } from "./sample-token.js";
+import { type Row, rowOf, type Sample, type SampleRequest, sampleOf, sampleToken } from "./sample-token.js";
 import {
   type Attend,
   causalMask,
@@ -62,7 +62,7 @@ export async function sampleBatch(
     mask.dispose();
     logits.dispose();
   }
-  return rows.map(({ ids, logProbs, stoppedBy }) => ({ ids, logProbs, stoppedBy: stoppedBy! }));
+  return rows.map(sampleOf);
 }
 
 /** Runs the prompts. @returns their cache, the mask of their padding [rows, 1, 1, seq] and the logits of their last tokens. */
