@@ -95,6 +95,33 @@ describe("a policy that serves", () => {
     await expect(generate({ topP: 0 })).rejects.toMatchObject({ code: "model/invalid-option" });
   });
 
+  it("writes calls that can be read where it is held to the tools' grammar, and all else as it would without", async () => {
+    const embedded = readPolicyFolder(EMBEDDED_POLICY);
+    const inputSchema = { type: "object", properties: { expression: { type: "string" } }, required: ["expression"] };
+    const tools = [
+      { name: "calculator", description: "", inputSchema: { ...inputSchema, additionalProperties: false } },
+    ];
+    const free = await openPolicy(embedded);
+    const held = await openPolicy(embedded, { toolGrammar: true });
+    const [alike, mended] = [new Set<number>(), new Set<number>()];
+    for (let seed = 0; seed < 60; seed++) {
+      // Hot, so that many calls go wrong.
+      const asked = { ...request("What is 12*34? Use the calculator.", seed), tools, temperature: 1.8, maxTokens: 40 };
+      const respond = async (policy: typeof free) => policy.model().generate(asked, options).response();
+      const [loose, strict] = [await respond(free), await respond(held)];
+      for (const { name, input } of strict.message.toolCalls ?? []) {
+        expect(name).toBe("calculator");
+        expect(Object.keys(input as object)).toEqual(["expression"]);
+      }
+      const forced = strict.tokens!.mask.indexOf(0);
+      if (forced === -1) expect(strict).toEqual(loose);
+      else expect(strict.tokens!.ids.slice(0, forced)).toEqual(loose.tokens!.ids.slice(0, forced));
+      (forced === -1 ? alike : mended).add(seed);
+    }
+    expect(alike.size).toBeGreaterThan(0);
+    expect(mended.size).toBeGreaterThan(5);
+  });
+
   it("gives the same response to the same request, alone or among others", async () => {
     const policy = await openPolicy(files);
     const ask = async (content: string) =>

@@ -8,6 +8,7 @@ import {
 } from "@afterstate/core";
 import type { PolicyFiles } from "../checkpoints/policy-folder.js";
 import { openMachine } from "../engine/machine.js";
+import { type ToolCallConstraints, toolCallConstraints } from "../grammar/tool-call-constraint.js";
 import { openBackend } from "../tensor/backend.js";
 import { initialAdapter } from "../tensor/lora-config.js";
 import type { Sample, SampleRequest } from "../tensor/sample-token.js";
@@ -34,6 +35,12 @@ export interface PolicyOptions {
    * that it is worth it. Responses are the same to the bit. Default true.
    */
   readonly speculation?: boolean;
+  /**
+   * Whether a tool call that the policy begins can only become one that can be read: JSON that names one of the tools and has the shape of its
+   * input. A token that this forced upon the policy is masked in the record, so nothing is learned from it, and a policy that learns
+   * is not told that it would have been wrong: leave it out where calls are to be learned. Default false.
+   */
+  readonly toolGrammar?: boolean;
 }
 
 /** One version: what it learned, as data and where it is sampled from. */
@@ -60,6 +67,11 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     speculation: options.speculation ?? true,
   };
   const engine = backend.name === "wasm" ? engineSampling(openMachine(backend), sampling) : tensorSampling(sampling);
+  const { format, stopIds } = tokenizer;
+  const grammars =
+    options.toolGrammar === true
+      ? toolCallConstraints(format.name, { bytes: tokenizer.bytes, size: config.vocab_size, stopIds })
+      : undefined;
   const versions = new Map<string, Version>();
   let serving = options.version ?? "base";
 
@@ -123,7 +135,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     },
     weights: (id) => known(id).weights,
     model: (pinned) =>
-      policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
+      policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, sample, options, grammars),
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     dispose() {
       for (const { loaded } of versions.values()) loaded.free();
@@ -145,6 +157,7 @@ function policyModel(
   versionNow: () => string,
   sample: (version: string, request: SampleRequest) => Promise<Sample>,
   options: PolicyOptions,
+  grammars: ToolCallConstraints | undefined,
 ): LanguageModel {
   return {
     name: "policy",
@@ -166,12 +179,15 @@ function policyModel(
         } = samplingSettings(request);
         const { stop = [], ...truncation } = limits;
         const text = textDeltas(tokenizer, stop, (delta) => push({ type: "text-delta", text: delta }));
+        const room = Math.min(maxTokens, maxPositions - promptIds.length);
+        const constraint = request.tools.length > 0 ? grammars?.constrain(request.tools, room) : undefined;
         const sampled = await sample(version, {
           promptIds,
           seed: request.seed,
           temperature,
           maxTokens,
           stopIds: tokenizer.stopIds,
+          ...(constraint !== undefined && { constraint }),
           ...(Object.keys(truncation).length > 0 && { truncation }),
           signal,
           onToken: text.token,

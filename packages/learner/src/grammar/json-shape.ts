@@ -1,0 +1,125 @@
+import { bytesOf } from "./token-bytes.js";
+
+/** What a JSON value may look like; kinds that are absent are not allowed. Texts are bytes, see `bytesOf`. */
+export interface Shape {
+  readonly string?: true;
+  readonly number?: "any" | "integer";
+  /** Values that are allowed as they stand, e.g. `true`, `"red"`. */
+  readonly texts?: readonly string[];
+  readonly object?: ObjectShape;
+  /** Of each element. */
+  readonly array?: Shape;
+  /** Tells shapes apart. */
+  readonly id: number;
+  /** Bytes of the shortest value. */
+  readonly length: number;
+}
+
+/** Members of an object, by what stands between the quotes of their keys. */
+export interface ObjectShape {
+  readonly members: ReadonlyMap<string, Shape>;
+  readonly required: readonly string[];
+  /** Of members that are not listed; undefined where there may be none. */
+  readonly others?: Shape;
+  readonly id: number;
+}
+
+/** Keywords that a shape cannot hold: where one stands, any value is allowed. */
+const BEYOND = ["$ref", "$dynamicRef", "allOf", "not", "if", "prefixItems", "patternProperties", "propertyNames"];
+
+let ids = 0;
+const shape = (kinds: Omit<Shape, "id" | "length">): Shape => ({ ...kinds, id: ids++, length: shortest(kinds) });
+
+const LITERALS: Readonly<Record<string, readonly string[]>> = { boolean: ["true", "false"], null: ["null"] };
+
+/** Any JSON value; its own members and elements are any, too. */
+const ANY: Shape = (() => {
+  const any: { -readonly [Key in keyof Shape]: Shape[Key] } = {
+    string: true,
+    number: "any",
+    texts: ["true", "false", "null"],
+    id: ids++,
+    length: 1,
+  };
+  any.array = any;
+  any.object = { members: new Map(), required: [], others: any, id: ids++ };
+  return any;
+})();
+
+/**
+ * The shape of a JSON Schema (draft 2020-12): types and unions of them, enum, const, properties, required, additionalProperties, items, and
+ * anyOf or oneOf whose alternatives are of different types. Where other ways to combine schemas stand, any JSON value is allowed;
+ * bounds on lengths, numbers and counts, patterns and formats are not enforced. What a tool gets is validated by the loop in any case.
+ */
+export function shapeOf(schema: unknown): Shape {
+  if (typeof schema !== "object" || schema === null || BEYOND.some((keyword) => keyword in schema)) return ANY;
+  const { type, anyOf, oneOf, properties, required, items, ...rest } = schema as Readonly<Record<string, unknown>>;
+  if ("const" in rest) return shape({ texts: [written(rest.const)] });
+  if (Array.isArray(rest.enum)) return shape({ texts: rest.enum.map(written) });
+  const alternatives = anyOf ?? oneOf;
+  if (Array.isArray(alternatives)) return alternatives.map(shapeOf).reduce(either);
+  const types = [type ?? (properties !== undefined ? "object" : items !== undefined ? "array" : [])].flat();
+  if (types.length === 0) return ANY;
+  return types
+    .map((one): Shape => {
+      if (one === "string") return shape({ string: true });
+      if (one === "number") return shape({ number: "any" });
+      if (one === "integer") return shape({ number: "integer" });
+      if (one === "object") return shape({ object: objectOf(properties, required, rest.additionalProperties) });
+      if (one === "array") return shape({ array: shapeOf(items) });
+      const texts = LITERALS[String(one)];
+      return texts === undefined ? ANY : shape({ texts });
+    })
+    .reduce(either);
+}
+
+/** One shape or the other; any value where a first byte would not tell which. */
+function either(a: Shape, b: Shape): Shape {
+  const kinds = (one: Shape) => [
+    ...(["string", "number", "object", "array"] as const).filter((kind) => one[kind] !== undefined),
+    ...new Set(one.texts?.map((text) => kindOf(text)) ?? []),
+  ];
+  const alike = kinds(a).filter((kind) => kinds(b).includes(kind) && kind !== "literal");
+  if (alike.length > 0) return ANY;
+  const { id: _, length: __, ...kindsOfA } = a;
+  const { id: ___, length: ____, ...kindsOfB } = b;
+  const texts = [...(a.texts ?? []), ...(b.texts ?? [])];
+  return shape({ ...kindsOfA, ...kindsOfB, ...(texts.length > 0 && { texts }) });
+}
+
+function kindOf(text: string): "string" | "number" | "object" | "array" | "literal" {
+  if (text[0] === '"') return "string";
+  if (text[0] === "{") return "object";
+  if (text[0] === "[") return "array";
+  return /[-\d]/.test(text[0]!) ? "number" : "literal";
+}
+
+function objectOf(properties: unknown, required: unknown, additional: unknown): ObjectShape {
+  const others = additional === false ? undefined : additional === undefined ? ANY : shapeOf(additional);
+  const listed = Object.entries((properties ?? {}) as Readonly<Record<string, unknown>>);
+  const needed = Array.isArray(required) ? (required as readonly string[]) : [];
+  const members = new Map(listed.flatMap(([key, value]) => (value === false ? [] : [[keyOf(key), shapeOf(value)]])));
+  for (const key of needed) if (!members.has(keyOf(key))) members.set(keyOf(key), others ?? ANY);
+  return { members, required: needed.map(keyOf), ...(others !== undefined && { others }), id: ids++ };
+}
+
+/** A value as bytes of JSON. */
+function written(value: unknown): string {
+  return bytesOf(JSON.stringify(value));
+}
+
+/** What stands between the quotes of a key. */
+function keyOf(key: string): string {
+  return written(key).slice(1, -1);
+}
+
+function shortest({ string, number, texts = [], object, array }: Omit<Shape, "id" | "length">): number {
+  const members = object?.required.map((key) => key.length + 3 + object.members.get(key)!.length) ?? [];
+  return Math.min(
+    ...(string ? [2] : []),
+    ...(number ? [1] : []),
+    ...texts.map((text) => text.length),
+    ...(object ? [members.reduce((sum, length) => sum + length, 2 + Math.max(0, members.length - 1))] : []),
+    ...(array ? [2] : []),
+  );
+}
