@@ -68,7 +68,7 @@ export function callGrammar(format: "hermes" | "llama3" | "smollm2", tools: read
 function again(call: readonly Expected[]): Expected {
   const end: Expected = {
     key: `;${call.map(({ key }) => key).join("")}`,
-    length: 0,
+    shortest: "",
     next: (byte) => (byte === ";" ? [space, ...call, end] : space.next(byte) === "past" ? undefined : [end]),
   };
   return end;

@@ -8,13 +8,14 @@ import { value } from "./json-expected.js";
 import { shapeOf } from "./json-shape.js";
 import { expecting, type State, step } from "./recogniser.js";
 import { bytesOf, tokenBytes } from "./token-bytes.js";
+import { tokenTrie } from "./token-trie.js";
 import { toolCallConstraints } from "./tool-call-constraint.js";
 
 /** Whether a text is a whole value of a schema, as the grammar sees it. */
 const accepts = (schema: unknown, text: string): boolean => {
   let state: State | undefined = expecting([value(shapeOf(schema))]);
   for (const byte of bytesOf(text)) state = state && step(state, byte);
-  return state?.length === 0;
+  return state?.shortest === "";
 };
 const isValid = (schema: object, input: unknown): boolean => {
   const result = jsonSchema(schema as Record<string, unknown>)["~standard"].validate(input);
@@ -99,8 +100,8 @@ describe("a grammar of tool calls", () => {
         ([format, tag], first, second, seed, spare, greedy) => {
           const tools = [tool("find", first), tool("find-2", second)];
           const grammar = callGrammar(format.name, tools);
-          const shortest = advance(grammar, START, tag)!.call!.length;
-          const room = 1 + shortest + spare;
+          const { shortest } = advance(grammar, START, tag)!.call!;
+          const room = 1 + tokenTrie(tokens).count(shortest) + spare;
           const constraint = toolCallConstraints(format.name, vocabulary).constrain(tools, room);
           expect(constraint.allows(idOf(tag))).toBe(true);
           constraint.accept(idOf(tag));
@@ -144,25 +145,25 @@ describe("a grammar of tool calls", () => {
     );
   });
 
-  it("knows the fewest bytes that complete what was begun", () => {
+  it("knows the shortest text that completes what was begun", () => {
     const schema = {
       type: "object",
       properties: { on: { type: "boolean" }, n: { type: "integer" } },
       required: ["on"],
     };
-    const lengthAfter = (text: string) => {
+    const shortestAfter = (text: string) => {
       let state: State | undefined = expecting([value(shapeOf(schema))]);
       for (const byte of text) state = state && step(state, byte);
-      return state?.length;
+      return state?.shortest;
     };
-    expect(lengthAfter("")).toBe('{"on":true}'.length);
-    expect(lengthAfter('{"o')).toBe('n":true}'.length);
-    expect(lengthAfter('{"n": 1')).toBe(',"on":true}'.length);
-    expect(lengthAfter('{"on": f')).toBe("alse}".length);
-    expect(lengthAfter('{"on": true, "x": {"y": ["\\u0')).toBe('000"]}}'.length);
-    expect(lengthAfter('{"on": true}')).toBe(0);
+    expect(shortestAfter("")).toBe('{"on":true}');
+    expect(shortestAfter('{"o')).toBe('n":true}');
+    expect(shortestAfter('{"n": 1')).toBe(',"on":true}');
+    expect(shortestAfter('{"on": f')).toBe("alse}");
+    expect(shortestAfter('{"on": true, "x": {"y": ["\\u0')).toBe('000"]}}');
+    expect(shortestAfter('{"on": true}')).toBe("");
     for (const wrong of ['{"on": 1', '{"n": 1}', '{"n": 1.5', '{"on": true, }', '{"on": true, "on"', '{"n": 01']) {
-      expect(lengthAfter(wrong), wrong).toBeUndefined();
+      expect(shortestAfter(wrong), wrong).toBeUndefined();
     }
   });
 
@@ -205,7 +206,7 @@ describe("a grammar of tool calls", () => {
 
   it("begins no call that the tokens left cannot hold, and frees a response whose vocabulary cannot spell one", () => {
     const tools = [tool("find", { type: "object" })];
-    const tight = toolCallConstraints("hermes", vocabulary).constrain(tools, 20);
+    const tight = toolCallConstraints("hermes", vocabulary).constrain(tools, 10);
     expect(tight.allows(idOf("<tool_call>"))).toBe(false);
     const poor = { ...vocabulary, bytes: new Map([...tokens].filter(([, piece]) => !piece.includes("{"))) };
     const constraint = toolCallConstraints("hermes", poor).constrain(tools, 1000);

@@ -1,4 +1,4 @@
-import type { ObjectShape, Shape } from "./json-shape.js";
+import { firstShortest, type ObjectShape, type Shape } from "./json-shape.js";
 import type { Expected } from "./recogniser.js";
 
 /** Digits of a number before and after its point, and of its exponent: few enough that it stays finite and whole numbers exact. */
@@ -9,7 +9,7 @@ const EXPONENT_DIGITS = 2;
 export function text(expected: string): Expected {
   return {
     key: JSON.stringify(expected),
-    length: expected.length,
+    shortest: expected,
     next: (byte) => (byte !== expected[0] ? undefined : expected.length === 1 ? [] : [text(expected.slice(1))]),
   };
 }
@@ -17,7 +17,7 @@ export function text(expected: string): Expected {
 /** White space, as much as there is. */
 export const space: Expected = {
   key: "_",
-  length: 0,
+  shortest: "",
   next: (byte) => (byte === " " || byte === "\n" || byte === "\t" || byte === "\r" ? [space] : "past"),
 };
 
@@ -31,7 +31,7 @@ export interface Alternative {
 export function oneOf(alternatives: readonly Alternative[], at = 0): Expected {
   return {
     key: `(${alternatives.map((one) => `${JSON.stringify(one.text.slice(at))}${one.after.map(({ key }) => key).join("")}`).join("|")})`,
-    length: Math.min(...alternatives.map((one) => one.text.length - at + lengthOf(one.after))),
+    shortest: firstShortest(alternatives.map((one) => one.text.slice(at) + shortestOf(one.after))),
     next(byte) {
       const left = alternatives.filter((one) => one.text[at] === byte);
       if (left.length === 0) return alternatives.some((one) => one.text.length === at) ? "past" : undefined;
@@ -44,7 +44,7 @@ export function oneOf(alternatives: readonly Alternative[], at = 0): Expected {
 export function value(shape: Shape): Expected {
   return {
     key: `v${shape.id}`,
-    length: shape.length,
+    shortest: shape.shortest,
     next(byte) {
       const texts = shape.texts?.filter((one) => one[0] === byte) ?? [];
       if (texts.length > 0) return oneOf(texts.map((one) => ({ text: one, after: [] }))).next(byte);
@@ -59,7 +59,7 @@ export function value(shape: Shape): Expected {
 /** The inside of a string, to its closing quote. Bytes of UTF-8 are taken as they come. */
 const STRING: Expected = {
   key: "s",
-  length: 1,
+  shortest: '"',
   next(byte) {
     if (byte === '"') return [];
     if (byte === "\\") return [ESCAPE];
@@ -68,13 +68,13 @@ const STRING: Expected = {
 };
 const ESCAPE: Expected = {
   key: "s\\",
-  length: 2,
+  shortest: '""',
   next: (byte) => (byte === "u" ? [hexDigits(4)] : '"\\/bfnrt'.includes(byte) ? [STRING] : undefined),
 };
 function hexDigits(left: number): Expected {
   return {
     key: `s${left}`,
-    length: left + 1,
+    shortest: `${"0".repeat(left)}"`,
     next: (byte) => (/[\da-fA-F]/.test(byte) ? [left === 1 ? STRING : hexDigits(left - 1)] : undefined),
   };
 }
@@ -87,7 +87,7 @@ function number(part: NumberPart, digits: number, integer: boolean): Expected {
   const complete = part === "zero" || part === "whole" || part === "fraction" || part === "exponent";
   return {
     key: `n${part}${digits}${integer ? "i" : ""}`,
-    length: complete ? 0 : 1,
+    shortest: complete ? "" : "0",
     next(byte) {
       const digit = byte >= "0" && byte <= "9";
       if (part === "start" && byte === "-") return go("minus");
@@ -111,7 +111,7 @@ export function list(element: readonly Expected[], place: "first" | "next"): Exp
   const rest = () => [space, list(element, "next")];
   return {
     key: `[${place}${element.map(({ key }) => key).join("")}`,
-    length: 1,
+    shortest: "]",
     next(byte) {
       if (byte === "]") return [];
       if (place === "next") return byte === "," ? [space, ...element, ...rest()] : undefined;
@@ -124,11 +124,11 @@ export function list(element: readonly Expected[], place: "first" | "next"): Exp
 /** Members of an object up to its closing brace, after white space. @param used keys that it has, of those that are listed. */
 function members(object: ObjectShape, used: readonly string[], place: "first" | "next" | "key"): Expected {
   const open = [...object.members.keys()].filter((key) => !used.includes(key));
-  const missing = object.required.filter((key) => !used.includes(key));
+  const missing = open.filter((key) => object.required.includes(key));
   const more = open.length > 0 || object.others !== undefined;
   return {
     key: `{${object.id}${place}${JSON.stringify(used)}`,
-    length: membersLength(object, open, missing, place),
+    shortest: shortestMembers(object, open, missing, place),
     next(byte) {
       if (byte === "}" && place !== "key") return missing.length === 0 ? [] : undefined;
       if (!more) return undefined;
@@ -141,17 +141,25 @@ function members(object: ObjectShape, used: readonly string[], place: "first" | 
   };
 }
 
-function membersLength(
-  { members, others }: ObjectShape,
+function shortestMembers(
+  object: ObjectShape,
   open: readonly string[],
   missing: readonly string[],
   place: "first" | "next" | "key",
-): number {
-  const lengthOfMember = (key: string) => key.length + 3 + members.get(key)!.length;
-  const own =
-    missing.reduce((sum, key) => sum + lengthOfMember(key) + 1, 0) - (place !== "next" && missing.length > 0 ? 1 : 0);
-  const one = Math.min(...open.map(lengthOfMember), others === undefined ? Infinity : 3 + others.length);
-  return 1 + own + (place === "key" && missing.length === 0 ? one : 0);
+): string {
+  const listed = (key: string) => `"${key}":${object.members.get(key)!.shortest}`;
+  if (place !== "key" || missing.length > 0) {
+    return `${missing.map((key, index) => (index > 0 || place === "next" ? "," : "") + listed(key)).join("")}}`;
+  }
+  const others = object.others === undefined ? [] : [`"${unlisted(object, "")}":${object.others.shortest}`];
+  return `${firstShortest([...open.map(listed), ...others])}}`;
+}
+
+/** What turns the beginning of a key into one that is not listed. */
+function unlisted({ members }: ObjectShape, written: string): string {
+  let end = "";
+  while (members.has(written + end)) end += "0";
+  return end;
 }
 
 /** A key to its closing quote, and its value. Keys that are not listed are written without escapes, so that none of the listed is hidden in one. */
@@ -169,10 +177,10 @@ function key(object: ObjectShape, used: readonly string[], written: string): Exp
   const { others } = object;
   return {
     key: `k${object.id}${JSON.stringify([...used, written])}`,
-    get length() {
-      const unlisted =
-        others === undefined ? Infinity : 1 + Number(object.members.has(written)) + lengthOf(member(others, used));
-      return Math.min(unlisted, ...begun.map((one) => one.length - written.length + 1 + lengthOf(listed(one))));
+    get shortest() {
+      const ways = begun.map((one) => `${one.slice(written.length)}"${shortestOf(listed(one))}`);
+      if (others !== undefined) ways.push(`${unlisted(object, written)}"${shortestOf(member(others, used))}`);
+      return firstShortest(ways);
     },
     next(byte) {
       const longer = written + byte;
@@ -185,6 +193,6 @@ function key(object: ObjectShape, used: readonly string[], written: string): Exp
   };
 }
 
-function lengthOf(things: readonly Expected[]): number {
-  return things.reduce((sum, { length }) => sum + length, 0);
+function shortestOf(things: readonly Expected[]): string {
+  return things.map(({ shortest }) => shortest).join("");
 }

@@ -11,8 +11,8 @@ export interface Shape {
   readonly array?: Shape;
   /** Tells shapes apart. */
   readonly id: number;
-  /** Bytes of the shortest value. */
-  readonly length: number;
+  /** The first of the shortest values. */
+  readonly shortest: string;
 }
 
 /** Members of an object, by what stands between the quotes of their keys. */
@@ -28,7 +28,7 @@ export interface ObjectShape {
 const BEYOND = ["$ref", "$dynamicRef", "allOf", "not", "if", "prefixItems", "patternProperties", "propertyNames"];
 
 let ids = 0;
-const shape = (kinds: Omit<Shape, "id" | "length">): Shape => ({ ...kinds, id: ids++, length: shortest(kinds) });
+const shape = (kinds: Omit<Shape, "id" | "shortest">): Shape => ({ ...kinds, id: ids++, shortest: shortest(kinds) });
 
 const LITERALS: Readonly<Record<string, readonly string[]>> = { boolean: ["true", "false"], null: ["null"] };
 
@@ -39,7 +39,7 @@ const ANY: Shape = (() => {
     number: "any",
     texts: ["true", "false", "null"],
     id: ids++,
-    length: 1,
+    shortest: "0",
   };
   any.array = any;
   any.object = { members: new Map(), required: [], others: any, id: ids++ };
@@ -81,8 +81,8 @@ function either(a: Shape, b: Shape): Shape {
   ];
   const alike = kinds(a).filter((kind) => kinds(b).includes(kind) && kind !== "literal");
   if (alike.length > 0) return ANY;
-  const { id: _, length: __, ...kindsOfA } = a;
-  const { id: ___, length: ____, ...kindsOfB } = b;
+  const { id: _, shortest: __, ...kindsOfA } = a;
+  const { id: ___, shortest: ____, ...kindsOfB } = b;
   const texts = [...(a.texts ?? []), ...(b.texts ?? [])];
   return shape({ ...kindsOfA, ...kindsOfB, ...(texts.length > 0 && { texts }) });
 }
@@ -113,13 +113,18 @@ function keyOf(key: string): string {
   return written(key).slice(1, -1);
 }
 
-function shortest({ string, number, texts = [], object, array }: Omit<Shape, "id" | "length">): number {
-  const members = object?.required.map((key) => key.length + 3 + object.members.get(key)!.length) ?? [];
-  return Math.min(
-    ...(string ? [2] : []),
-    ...(number ? [1] : []),
-    ...texts.map((text) => text.length),
-    ...(object ? [members.reduce((sum, length) => sum + length, 2 + Math.max(0, members.length - 1))] : []),
-    ...(array ? [2] : []),
-  );
+function shortest({ string, number, texts = [], object, array }: Omit<Shape, "id" | "shortest">): string {
+  const needed = [...(object?.members ?? [])].filter(([key]) => object!.required.includes(key));
+  return firstShortest([
+    ...(string ? ['""'] : []),
+    ...(number ? ["0"] : []),
+    ...texts,
+    ...(object ? [`{${needed.map(([key, member]) => `"${key}":${member.shortest}`).join()}}`] : []),
+    ...(array ? ["[]"] : []),
+  ]);
+}
+
+/** The first of the shortest texts. */
+export function firstShortest(texts: readonly string[]): string {
+  return texts.reduce((best, text) => (text.length < best.length ? text : best));
 }

@@ -5,8 +5,8 @@
 export interface Expected {
   /** Equal for things that take the same texts. */
   readonly key: string;
-  /** The fewest bytes that complete it. */
-  readonly length: number;
+  /** The first of the shortest texts that complete it; after its first byte, what is left of it. */
+  readonly shortest: string;
   /** What is expected after a byte, first things first; `past` when it is complete and the byte belongs to what follows; undefined when the byte is wrong. */
   next(byte: string): readonly Expected[] | "past" | undefined;
 }
@@ -15,18 +15,18 @@ export interface Expected {
 export interface State {
   readonly top?: Expected;
   readonly below?: State;
-  /** The fewest bytes that complete all of it; at 0 a text may end here. */
-  readonly length: number;
+  /** The shortest text that completes all of it; where it is empty a text may end. */
+  readonly shortest: string;
   readonly key: string;
 }
 
 /** Nothing is expected any more. */
-export const COMPLETE: State = { length: 0, key: "" };
+export const COMPLETE: State = { shortest: "", key: "" };
 
 /** Puts expected things on top of a state. */
 export function expecting(things: readonly Expected[], below: State = COMPLETE): State {
   return things.reduceRight<State>(
-    (state, top) => ({ top, below: state, length: top.length + state.length, key: `${top.key} ${state.key}` }),
+    (state, top) => ({ top, below: state, shortest: top.shortest + state.shortest, key: `${top.key} ${state.key}` }),
     below,
   );
 }

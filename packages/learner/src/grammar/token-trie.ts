@@ -1,6 +1,7 @@
 /** Tokens by what they write, so that those that begin alike are followed together. */
 export interface TokenTrie {
-  readonly vocabSize: number;
+  /** In how many tokens a text can be written, taking the longest that fits each time; infinite where none does. */
+  count(text: string): number;
   /**
    * Follows every token from a place as far as it is allowed.
    *
@@ -19,7 +20,7 @@ interface Node {
 }
 
 /** Lays tokens out. Those that write nothing are left out. */
-export function tokenTrie(tokens: ReadonlyMap<number, string>, vocabSize: number): TokenTrie {
+export function tokenTrie(tokens: ReadonlyMap<number, string>): TokenTrie {
   const root: Node = { ids: [], children: new Map() };
   for (const [id, bytes] of tokens) {
     let node = root;
@@ -34,7 +35,20 @@ export function tokenTrie(tokens: ReadonlyMap<number, string>, vocabSize: number
     if (node !== root) node.ids.push(id);
   }
   return {
-    vocabSize,
+    count(text) {
+      let count = 0;
+      for (let at = 0; at < text.length; count++) {
+        let end = at;
+        let node: Node | undefined = root;
+        for (let i = at; node !== undefined; i++) {
+          if (node.ids.length > 0) end = i;
+          node = node.children.get(text[i] ?? "");
+        }
+        if (end === at) return Infinity;
+        at = end;
+      }
+      return count;
+    },
     follow(from, advance, reached) {
       const visit = (node: Node, place: typeof from): void => {
         for (const id of node.ids) reached(id, place);

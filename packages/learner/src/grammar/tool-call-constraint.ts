@@ -25,23 +25,29 @@ export interface ToolCallConstraints {
   constrain(tools: readonly ToolDefinition[], room: number): TokenConstraint;
 }
 
-/** Grammars, and places in each, that are kept. */
+/** Grammars, places in each, and ends of calls that are kept. */
 const GRAMMARS = 16;
 const PLACES = 64;
+const ENDS = 4096;
 
-/** A grammar with what was found out about its places: the bytes that each token leaves to a call's end, −1 where it is refused. [vocab] */
+/** A grammar with what was found out about its places: how many tokens its end takes after each token, −1 where that is refused. [vocab] */
 interface Known {
   readonly grammar: CallGrammar;
   readonly places: LRUCache<string, Int32Array>;
 }
 
-/** Opens grammars over a vocabulary. It is laid out when a token is refused for the first time. */
+/** Opens grammars over a vocabulary. It is laid out when a call begins for the first time. */
 export function toolCallConstraints(
   format: "hermes" | "llama3" | "smollm2",
   { bytes, size, stopIds }: Vocabulary,
 ): ToolCallConstraints {
   const grammars = new LRUCache<string, Known>({ max: GRAMMARS });
-  let trie: TokenTrie | undefined;
+  const ends = new LRUCache<string, number>({ max: ENDS });
+  let laidOut: TokenTrie | undefined;
+  const trie = (): TokenTrie => {
+    laidOut ??= tokenTrie(new Map([...bytes].filter(([id]) => !stopIds.has(id))));
+    return laidOut;
+  };
   const grammarOf = (tools: readonly ToolDefinition[]): Known => {
     const key = JSON.stringify(tools.map(({ name, inputSchema }) => [name, inputSchema]));
     const known = grammars.get(key) ?? { grammar: callGrammar(format, tools), places: new LRUCache({ max: PLACES }) };
@@ -49,16 +55,21 @@ export function toolCallConstraints(
     return known;
   };
 
-  const left = (place: Place): number => place.call?.length ?? 0;
+  /** Tokens that surely suffice to end a place's call: those of its shortest end. */
+  const left = ({ call }: Place): number => {
+    if (call === undefined || call.shortest === "") return 0;
+    const count = ends.get(call.shortest) ?? Math.min(trie().count(call.shortest), 2 ** 30);
+    ends.set(call.shortest, count);
+    return count;
+  };
   const leftAfterEach = ({ grammar, places }: Known, place: Place): Int32Array => {
     const key = `${place.blank} ${place.begun} ${place.call?.key}`;
     const found = places.get(key);
     if (found !== undefined) return found;
-    trie ??= tokenTrie(new Map([...bytes].filter(([id]) => !stopIds.has(id))), size);
     const lengths = new Int32Array(size).fill(place.call === undefined ? 0 : -1);
     for (const id of bytes.keys()) lengths[id] = -1;
     for (const id of stopIds) lengths[id] = left(place) === 0 ? 0 : -1;
-    trie.follow(
+    trie().follow(
       place,
       (now, byte) => advance(grammar, now, byte),
       (id, reached) => {
