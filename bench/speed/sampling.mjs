@@ -11,9 +11,14 @@ const GGUF = join(
   fileURLToPath(new URL("../../.afterstate/models/", import.meta.url)),
   "SmolLM2-135M-Instruct.Q4_1.gguf",
 );
-const LIST = "apple, pear, plum, cherry, fig, quince, grape, melon, peach, lemon";
-const REPETITIVE = `Write this list three times, word for word, one below the other: ${LIST}.`;
-const ORDINARY = "Tell me a story about a fox who wants to learn to swim.";
+const TEXT =
+  "The old lighthouse keeper counted seventeen ships before noon, wrote their names into his brown book, and told nobody about the one that had no name and no flag at all.";
+const REPETITIVE = [
+  { role: "user", content: `Repeat this, word for word: ${TEXT}` },
+  { role: "assistant", content: TEXT },
+  { role: "user", content: "Repeat it once more, word for word." },
+];
+const ORDINARY = [{ role: "user", content: "Tell me a story about a fox who wants to learn to swim." }];
 const TOOLS = [
   {
     name: "weather",
@@ -25,7 +30,7 @@ const TOOLS = [
     },
   },
 ];
-const TOKENS = 64;
+const TOKENS = 48;
 const STREAMS = 16;
 const ROUNDS = 3;
 const MARKS = { logProbs: 1e-4, company: 4 };
@@ -39,18 +44,18 @@ const signal = new AbortController().signal;
 
 const plain = await openPolicy(files, { speculation: false });
 const guessing = await openPolicy(files);
-for (const [text, content] of Object.entries({ repetitive: REPETITIVE, ordinary: ORDINARY })) {
+for (const [text, messages] of Object.entries({ repetitive: REPETITIVE, ordinary: ORDINARY })) {
   for (const streams of [1, 4]) {
     const results = await compare(
-      () => responses(plain, streams, { content, temperature: 0.5 }),
-      () => responses(guessing, streams, { content, temperature: 0.5 }),
+      () => responses(plain, streams, { messages, temperature: 0.3 }),
+      () => responses(guessing, streams, { messages, temperature: 0.3 }),
     );
     report(`guessing ahead, ${text} text, ${streams} at once`, results, { withinMark: results.same });
   }
 }
 const company = await compare(
-  () => responses(plain, 1, { content: ORDINARY }),
-  () => responses(plain, STREAMS, { content: ORDINARY }),
+  () => responses(plain, 1, { messages: ORDINARY }),
+  () => responses(plain, STREAMS, { messages: ORDINARY }),
 );
 const sameAlone = company.first[0] === company.second[0];
 report(`${STREAMS} at once beside one`, company, {
@@ -60,12 +65,22 @@ report(`${STREAMS} at once beside one`, company, {
 guessing.dispose();
 const held = await openPolicy(files, { speculation: false, toolGrammar: true });
 const idle = await compare(
-  () => responses(plain, 1, { content: ORDINARY, tools: TOOLS }),
-  () => responses(held, 1, { content: ORDINARY, tools: TOOLS }),
+  () => responses(plain, 1, { messages: ORDINARY, tools: TOOLS }),
+  () => responses(held, 1, { messages: ORDINARY, tools: TOOLS }),
 );
 report("the tools' grammar, in text", idle, {});
-// A call begins with a tag that the model would rather not write at this temperature.
-const calling = { content: `Call the tool for Paris. Begin with <tool_call>.`, tools: TOOLS, temperature: 1 };
+const call = { id: "call-1", name: "weather", input: { city: "Rome", unit: "celsius" } };
+const calling = {
+  messages: [
+    { role: "user", content: "What is the weather in Rome?" },
+    { role: "assistant", content: "", toolCalls: [call] },
+    { role: "tool", toolCallId: call.id, toolName: call.name, content: "20 degrees" },
+    { role: "assistant", content: "It is 20 degrees in Rome." },
+    { role: "user", content: "And in Paris? Call the tool." },
+  ],
+  tools: TOOLS,
+  temperature: 1,
+};
 const active = await compare(
   () => responses(plain, 4, calling),
   () => responses(held, 4, calling),
@@ -95,19 +110,28 @@ async function compare(one, other) {
   };
 }
 
-async function responses(policy, streams, { content, tools = [], temperature = 0.7 }) {
-  const started = performance.now();
-  const all = await Promise.all(
-    Array.from({ length: streams }, (_, seed) =>
-      policy
-        .model()
-        .generate({ messages: [{ role: "user", content }], tools, seed, temperature, maxTokens: TOKENS }, { signal })
-        .response(),
-    ),
+/** Tokens/s from the first token of all on: prompts are not what is compared. */
+async function responses(policy, streams, { messages, tools = [], temperature = 0.7 }) {
+  const request = { messages, tools, temperature, maxTokens: TOKENS };
+  const prompts = await seconds(() =>
+    Promise.all(Array.from({ length: streams }, (_, seed) => respond(policy, { ...request, seed, maxTokens: 1 }))),
   );
-  const seconds = (performance.now() - started) / 1000;
-  const records = all.map(({ tokens }) => tokens);
-  return { records, rate: records.reduce((sum, { ids }) => sum + ids.length, 0) / seconds };
+  const whole = await seconds(() =>
+    Promise.all(Array.from({ length: streams }, (_, seed) => respond(policy, { ...request, seed }))),
+  );
+  const records = whole.value.map(({ tokens }) => tokens);
+  const written = records.reduce((sum, { ids }) => sum + ids.length - 1, 0);
+  return { records, rate: written / Math.max(1e-3, whole.taken - prompts.taken) };
+}
+
+function respond(policy, request) {
+  return policy.model().generate(request, { signal }).response();
+}
+
+async function seconds(run) {
+  const started = performance.now();
+  const value = await run();
+  return { value, taken: (performance.now() - started) / 1000 };
 }
 
 function report(name, { rates, ratio, same }, more) {
@@ -118,7 +142,7 @@ function report(name, { rates, ratio, same }, more) {
 
 /** The largest difference between recorded log-probabilities and those of one pass over the whole response. */
 async function difference() {
-  const { records } = await responses(plain, 4, { content: ORDINARY, temperature: 0.7 });
+  const { records } = await responses(plain, 4, { messages: ORDINARY, temperature: 0.7 });
   const machine = openMachine();
   const scorer = createScorer(machine, files.config, placeFrozen(machine, files.weights).placed);
   let largest = 0;
