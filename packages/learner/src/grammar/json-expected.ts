@@ -43,7 +43,7 @@ export function oneOf(alternatives: readonly Alternative[], at = 0): Expected {
 /** A JSON value of a shape, from its first byte on. */
 export function value(shape: Shape): Expected {
   return {
-    key: `v${shape.id}`,
+    key: `v${shape.key}`,
     shortest: shape.shortest,
     next(byte) {
       const texts = shape.texts?.filter((one) => one[0] === byte) ?? [];
@@ -127,7 +127,7 @@ function members(object: ObjectShape, used: readonly string[], place: "first" | 
   const missing = open.filter((key) => object.required.includes(key));
   const more = open.length > 0 || object.others !== undefined;
   return {
-    key: `{${object.id}${place}${JSON.stringify(used)}`,
+    key: `{${object.key}${place}${JSON.stringify(used)}`,
     shortest: shortestMembers(object, open, missing, place),
     next(byte) {
       if (byte === "}" && place !== "key") return missing.length === 0 ? [] : undefined;
@@ -176,7 +176,7 @@ function key(object: ObjectShape, used: readonly string[], written: string): Exp
   const listed = (one: string) => member(object.members.get(one)!, [...used, one].sort());
   const { others } = object;
   return {
-    key: `k${object.id}${JSON.stringify([...used, written])}`,
+    key: `k${object.key}${JSON.stringify([...used, written])}`,
     get shortest() {
       const ways = begun.map((one) => `${one.slice(written.length)}"${shortestOf(listed(one))}`);
       if (others !== undefined) ways.push(`${unlisted(object, written)}"${shortestOf(member(others, used))}`);

@@ -9,8 +9,8 @@ export interface Shape {
   readonly object?: ObjectShape;
   /** Of each element. */
   readonly array?: Shape;
-  /** Tells shapes apart. */
-  readonly id: number;
+  /** Equal for equal shapes. */
+  readonly key: string;
   /** The first of the shortest values. */
   readonly shortest: string;
 }
@@ -21,14 +21,15 @@ export interface ObjectShape {
   readonly required: readonly string[];
   /** Of members that are not listed; undefined where there may be none. */
   readonly others?: Shape;
-  readonly id: number;
+  readonly key: string;
 }
 
 /** Keywords that a shape cannot hold: where one stands, any value is allowed. */
 const BEYOND = ["$ref", "$dynamicRef", "allOf", "not", "if", "prefixItems", "patternProperties", "propertyNames"];
 
-let ids = 0;
-const shape = (kinds: Omit<Shape, "id" | "shortest">): Shape => ({ ...kinds, id: ids++, shortest: shortest(kinds) });
+type Kinds = Omit<Shape, "key" | "shortest">;
+const shape = (key: string, kinds: Kinds): Shape => ({ ...kinds, key, shortest: shortest(kinds) });
+const literals = (texts: readonly string[]): Shape => shape(JSON.stringify(texts), { texts });
 
 const LITERALS: Readonly<Record<string, readonly string[]>> = { boolean: ["true", "false"], null: ["null"] };
 
@@ -38,11 +39,11 @@ const ANY: Shape = (() => {
     string: true,
     number: "any",
     texts: ["true", "false", "null"],
-    id: ids++,
+    key: "any",
     shortest: "0",
   };
   any.array = any;
-  any.object = { members: new Map(), required: [], others: any, id: ids++ };
+  any.object = { members: new Map(), required: [], others: any, key: "any" };
   return any;
 })();
 
@@ -54,21 +55,27 @@ const ANY: Shape = (() => {
 export function shapeOf(schema: unknown): Shape {
   if (typeof schema !== "object" || schema === null || BEYOND.some((keyword) => keyword in schema)) return ANY;
   const { type, anyOf, oneOf, properties, required, items, ...rest } = schema as Readonly<Record<string, unknown>>;
-  if ("const" in rest) return shape({ texts: [written(rest.const)] });
-  if (Array.isArray(rest.enum)) return shape({ texts: rest.enum.map(written) });
+  if ("const" in rest) return literals([written(rest.const)]);
+  if (Array.isArray(rest.enum)) return literals(rest.enum.map(written));
   const alternatives = anyOf ?? oneOf;
   if (Array.isArray(alternatives)) return alternatives.map(shapeOf).reduce(either);
   const types = [type ?? (properties !== undefined ? "object" : items !== undefined ? "array" : [])].flat();
   if (types.length === 0) return ANY;
   return types
     .map((one): Shape => {
-      if (one === "string") return shape({ string: true });
-      if (one === "number") return shape({ number: "any" });
-      if (one === "integer") return shape({ number: "integer" });
-      if (one === "object") return shape({ object: objectOf(properties, required, rest.additionalProperties) });
-      if (one === "array") return shape({ array: shapeOf(items) });
+      if (one === "string") return shape("string", { string: true });
+      if (one === "number") return shape("number", { number: "any" });
+      if (one === "integer") return shape("integer", { number: "integer" });
+      if (one === "object") {
+        const object = objectOf(properties, required, rest.additionalProperties);
+        return shape(object.key, { object });
+      }
+      if (one === "array") {
+        const array = shapeOf(items);
+        return shape(`[${array.key}]`, { array });
+      }
       const texts = LITERALS[String(one)];
-      return texts === undefined ? ANY : shape({ texts });
+      return texts === undefined ? ANY : literals(texts);
     })
     .reduce(either);
 }
@@ -81,10 +88,10 @@ function either(a: Shape, b: Shape): Shape {
   ];
   const alike = kinds(a).filter((kind) => kinds(b).includes(kind) && kind !== "literal");
   if (alike.length > 0) return ANY;
-  const { id: _, shortest: __, ...kindsOfA } = a;
-  const { id: ___, shortest: ____, ...kindsOfB } = b;
+  const { key: _, shortest: __, ...kindsOfA } = a;
+  const { key: ___, shortest: ____, ...kindsOfB } = b;
   const texts = [...(a.texts ?? []), ...(b.texts ?? [])];
-  return shape({ ...kindsOfA, ...kindsOfB, ...(texts.length > 0 && { texts }) });
+  return shape(`${a.key}|${b.key}`, { ...kindsOfA, ...kindsOfB, ...(texts.length > 0 && { texts }) });
 }
 
 function kindOf(text: string): "string" | "number" | "object" | "array" | "literal" {
@@ -100,7 +107,8 @@ function objectOf(properties: unknown, required: unknown, additional: unknown): 
   const needed = Array.isArray(required) ? (required as readonly string[]) : [];
   const members = new Map(listed.flatMap(([key, value]) => (value === false ? [] : [[keyOf(key), shapeOf(value)]])));
   for (const key of needed) if (!members.has(keyOf(key))) members.set(keyOf(key), others ?? ANY);
-  return { members, required: needed.map(keyOf), ...(others !== undefined && { others }), id: ids++ };
+  const key = JSON.stringify([[...members].map(([name, member]) => [name, member.key]), needed, others?.key]);
+  return { members, required: needed.map(keyOf), ...(others !== undefined && { others }), key };
 }
 
 /** A value as bytes of JSON. */
@@ -113,7 +121,7 @@ function keyOf(key: string): string {
   return written(key).slice(1, -1);
 }
 
-function shortest({ string, number, texts = [], object, array }: Omit<Shape, "id" | "shortest">): string {
+function shortest({ string, number, texts = [], object, array }: Kinds): string {
   const needed = [...(object?.members ?? [])].filter(([key]) => object!.required.includes(key));
   return firstShortest([
     ...(string ? ['""'] : []),
