@@ -109,8 +109,9 @@ export function encodeOnKernel(product: Product, { sgemm, multiplyRows }: Multip
 export function encodeOnBlas(product: Product, base: number, multipliers: Multipliers): Call {
   const { m, n, k, lda, b, ldb, ldc, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = product;
   const inArena = typeof b === "number" || b.address !== undefined;
-  const size = (product.rowsAlone === true ? 1 : m) * n * k;
-  if (k === 0 || (size < SMALL_PRODUCT && inArena)) return encodeOnKernel(product, multipliers);
+  // Not for rows alone: a part of a product would be small where the whole is not.
+  const small = m * n * k < SMALL_PRODUCT && inArena && product.rowsAlone !== true;
+  if (k === 0 || small) return encodeOnKernel(product, multipliers);
   const { gemm, gemv, gemvRows } = multipliers;
   const [atA, atC] = [base + product.a, base + product.c];
   const atB = (typeof b === "number" ? base + b : b.pointer!) + (product.offsetB ?? 0) * 4;

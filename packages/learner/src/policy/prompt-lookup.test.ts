@@ -23,11 +23,11 @@ describe("a lookup of what comes next", () => {
   it("counts how often its guesses are right", () => {
     const lookup = openPromptLookup([1, 2, 3, 4, 1, 2]);
     lookup.add(3);
-    expect(lookup.accuracy).toBeCloseTo(0.55); // ½ + 0.1 · (1 − ½)
+    expect(lookup.accuracy).toBeCloseTo(0.325); // ¼ + 0.1 · (1 − ¼)
     lookup.add(9);
-    expect(lookup.accuracy).toBeCloseTo(0.495); // 0.55 − 0.1 · 0.55
+    expect(lookup.accuracy).toBeCloseTo(0.2925); // 0.325 − 0.1 · 0.325
     lookup.add(9); // no guess, no change
-    expect(lookup.accuracy).toBeCloseTo(0.495);
+    expect(lookup.accuracy).toBeCloseTo(0.2925);
   });
 
   it("says how many guesses are worth a row of a pass", () => {

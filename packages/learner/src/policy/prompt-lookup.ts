@@ -6,6 +6,8 @@ const PLACES = 8;
 /** How fast the share of right guesses follows the last ones. */
 const MEMORY = 0.1;
 const MOST = 8;
+/** What is thought of guesses before the first one. */
+const DOUBT = 0.25;
 
 /** Guesses how a text goes on from how it went on before (prompt lookup: a draft without a draft model, after arXiv:2211.17192). */
 export interface PromptLookup {
@@ -13,7 +15,7 @@ export interface PromptLookup {
   draft(most: number): readonly number[];
   /** A token that follows. */
   add(id: number): void;
-  /** How often the first guess was right, where there was one: a running mean that begins at ½. */
+  /** How often the first guess was right, where there was one: a running mean that begins low, so that guesses prove themselves before they cost anything. */
   readonly accuracy: number;
 }
 
@@ -22,7 +24,7 @@ export function openPromptLookup(promptIds: readonly number[]): PromptLookup {
   const ids: number[] = [];
   /** Where stretches of SHORTEST tokens ended, the latest last. */
   const ends = new Map<string, number[]>();
-  let accuracy = 0.5;
+  let accuracy = DOUBT;
   /** Where the guess stands; undefined where there is none. */
   let next: number | undefined;
 
