@@ -1,4 +1,4 @@
-// Sampling from SmolLM2-135M-Instruct through the policy, in tokens/s: what guessing ahead, the tools' grammar and company are worth, as ratios
+// Sampling from SmolLM2-135M-Instruct through the policy, in tokens/s: what guessing ahead, the tools' grammar in wait and company are worth, as ratios
 // of runs that alternate; and how far recorded log-probabilities are from those of a full forward pass. Responses have to be equal to the
 // bit with and without guesses, alone and in company. Needs the file of `npm run models:test`. node bench/speed/sampling.mjs
 import { existsSync } from "node:fs";
@@ -69,23 +69,6 @@ const idle = await compare(
   () => responses(held, 1, { messages: ORDINARY, tools: TOOLS }),
 );
 report("the tools' grammar, in text", idle, {});
-const call = { id: "call-1", name: "weather", input: { city: "Rome", unit: "celsius" } };
-const calling = {
-  messages: [
-    { role: "user", content: "What is the weather in Rome?" },
-    { role: "assistant", content: "", toolCalls: [call] },
-    { role: "tool", toolCallId: call.id, toolName: call.name, content: "20 degrees" },
-    { role: "assistant", content: "It is 20 degrees in Rome." },
-    { role: "user", content: "And in Paris? Call the tool." },
-  ],
-  tools: TOOLS,
-  temperature: 1,
-};
-const active = await compare(
-  () => responses(plain, 4, calling),
-  () => responses(held, 4, calling),
-);
-report("the tools' grammar, asked for calls", active, { forced: active.forced });
 held.dispose();
 console.log(JSON.stringify({ case: "log-probabilities beside a full forward pass", ...(await difference()) }));
 plain.dispose();
@@ -106,7 +89,6 @@ async function compare(one, other) {
     first: written[0],
     second: written[1],
     same: JSON.stringify(written[0]) === JSON.stringify(written[1]),
-    forced: last[1].records.flatMap(({ mask }) => mask).filter((own) => own === 0).length,
   };
 }
 
