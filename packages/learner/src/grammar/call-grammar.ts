@@ -87,7 +87,8 @@ function advanceByte(grammar: CallGrammar, place: Place, byte: string): Place | 
     const next = step(place.call, byte);
     if (next === COMPLETE) return { begun: "", blank: false };
     const begun = partOf(never, place.begun + byte);
-    return next === undefined || begun === never ? undefined : { call: next, begun, blank: false };
+    if (next === undefined || begun === never) return undefined;
+    return next === place.call && begun === place.begun ? place : { call: next, begun, blank: false };
   }
   if (atStart && place.blank && byte === "{") return advanceByte(grammar, inCall(call), byte);
   const begun = partOf(tag, place.begun + byte);

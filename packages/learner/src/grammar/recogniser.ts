@@ -31,12 +31,13 @@ export function expecting(things: readonly Expected[], below: State = COMPLETE):
   );
 }
 
-/** The state after a byte; undefined where the byte is wrong. */
+/** The state after a byte, the same one where nothing changes; undefined where the byte is wrong. */
 export function step(state: State, byte: string): State | undefined {
   for (let now: State | undefined = state; now?.top !== undefined; now = now.below) {
     const next = now.top.next(byte);
     if (next === undefined) return undefined;
-    if (next !== "past") return expecting(next, now.below);
+    if (next === "past") continue;
+    return next.length === 1 && next[0] === now.top ? now : expecting(next, now.below);
   }
   return undefined;
 }

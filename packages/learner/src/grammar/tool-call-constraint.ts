@@ -2,6 +2,7 @@ import type { ToolDefinition } from "@afterstate/core";
 import { LRUCache } from "lru-cache";
 import type { TokenConstraint } from "../tensor/sample-token.js";
 import { advance, type CallGrammar, callGrammar, type Place, START } from "./call-grammar.js";
+import type { State } from "./recogniser.js";
 import { type TokenTrie, tokenTrie } from "./token-trie.js";
 
 /** What a vocabulary is to a grammar. */
@@ -25,10 +26,9 @@ export interface ToolCallConstraints {
   constrain(tools: readonly ToolDefinition[], room: number): TokenConstraint;
 }
 
-/** Grammars, places in each, and ends of calls that are kept. */
+/** Grammars, and places in each, that are kept. */
 const GRAMMARS = 16;
 const PLACES = 64;
-const ENDS = 4096;
 
 /** A grammar with what was found out about its places: how many tokens its end takes after each token, −1 where that is refused. [vocab] */
 interface Known {
@@ -42,7 +42,7 @@ export function toolCallConstraints(
   { bytes, size, stopIds }: Vocabulary,
 ): ToolCallConstraints {
   const grammars = new LRUCache<string, Known>({ max: GRAMMARS });
-  const ends = new LRUCache<string, number>({ max: ENDS });
+  const ends = new WeakMap<State, number>();
   let laidOut: TokenTrie | undefined;
   const trie = (): TokenTrie => {
     laidOut ??= tokenTrie(new Map([...bytes].filter(([id]) => !stopIds.has(id))));
@@ -58,8 +58,8 @@ export function toolCallConstraints(
   /** Tokens that surely suffice to end a place's call: those of its shortest end. */
   const left = ({ call }: Place): number => {
     if (call === undefined || call.shortest === "") return 0;
-    const count = ends.get(call.shortest) ?? Math.min(trie().count(call.shortest), 2 ** 30);
-    ends.set(call.shortest, count);
+    const count = ends.get(call) ?? Math.min(trie().count(call.shortest), 2 ** 30);
+    ends.set(call, count);
     return count;
   };
   const leftAfterEach = ({ grammar, places }: Known, place: Place): Int32Array => {
