@@ -3,6 +3,7 @@ import { type Blas, loadBlas } from "../tensor/blas.js";
 import { Arena } from "./arena.js";
 import { type Call, type KernelThreads, openKernelThreads } from "./kernel-threads.js";
 import { type Address, bindKernels, compileKernels, type KernelExports, type Kernels } from "./kernels.js";
+import { leastBusy } from "./least-busy.js";
 import { encodeOnBlas, encodeOnKernel, type Matrix, type Product, partsOf, splitProduct } from "./product.js";
 import { BY_COLUMN, floatsOf } from "./shared-kernels.js";
 
@@ -69,11 +70,13 @@ export function openMachine(options: MachineOptions = {}): Machine {
       for (const [which, ...numbers] of wanted.map(encode)) threads.callables[which!]!(...numbers);
       return;
     }
-    const lists = Array.from({ length: parts }, (): Call[] => []);
+    const shares = Array.from({ length: parts }, () => ({ calls: [] as Call[], work: 0 }));
     for (const product of wanted) {
-      splitProduct(product, Math.min(parts, partsOf(product))).forEach((part, lane) => lists[lane]!.push(encode(part)));
+      for (const part of splitProduct(product, Math.min(parts, partsOf(product)))) {
+        leastBusy(shares, part.m * part.n * part.k).calls.push(encode(part));
+      }
     }
-    threads.run(lists);
+    threads.run(shares.map(({ calls }) => calls));
   };
   return {
     description: blas?.name ?? "SIMD, no BLAS found",
@@ -97,11 +100,16 @@ export function openMachine(options: MachineOptions = {}): Machine {
 
 /** Chooses what a product runs on. */
 function encoder(arena: Arena, blas: Blas | undefined, indices: ReadonlyMap<string, number>): (p: Product) => Call {
-  const sgemm = indices.get("sgemm")!;
-  if (blas === undefined) return (product) => encodeOnKernel(product, sgemm);
-  const [gemm, gemv] = [indices.size, indices.size + 1];
+  const multipliers = {
+    sgemm: indices.get("sgemm")!,
+    multiplyRows: indices.get("multiplyRows")!,
+    gemm: indices.size,
+    gemv: indices.size + 1,
+    gemvRows: indices.size + 2,
+  };
+  if (blas === undefined) return (product) => encodeOnKernel(product, multipliers);
   const base = blas.addressOf(arena.floats); // shared memory grows in place
-  return (product) => encodeOnBlas(product, base, { gemm, gemv, sgemm });
+  return (product) => encodeOnBlas(product, base, multipliers);
 }
 
 /** The kernels by their whole size, on the threads where that is worth it. */

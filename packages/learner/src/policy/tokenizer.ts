@@ -1,5 +1,6 @@
 import { AgentError, type Message, messageOf, type ToolDefinition } from "@afterstate/core";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { tokenBytes } from "../grammar/token-bytes.js";
 import { openChatTemplate } from "./chat-template.js";
 import { exactPreTokenizer } from "./exact-pre-tokenizer.js";
 import type { ToolCallFormat } from "./tool-call-format.js";
@@ -27,6 +28,8 @@ export interface PolicyTokenizer {
   };
   /** The ids of a text; special tokens in it are read as such. */
   encode(text: string): readonly number[];
+  /** What each token writes, see `tokenBytes`; worked out anew each time. */
+  readonly bytes: ReadonlyMap<number, string>;
   /** The text of sampled ids up to the first that ends a response, other special tokens included as text. */
   decode(ids: readonly number[]): string;
 }
@@ -75,6 +78,9 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [
     endId,
     stopIds,
     format,
+    get bytes() {
+      return tokenBytes(json, tokenizer.get_vocab(true), new Set(tokenizer.get_added_tokens_decoder().keys()));
+    },
     encode,
     encodePrompt: (messages, tools) => encode(render(messages, tools, true)),
     encodeConversation(messages) {

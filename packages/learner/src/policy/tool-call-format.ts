@@ -1,4 +1,5 @@
 import type { AssistantMessage, Message, ToolCall, ToolDefinition } from "@afterstate/core";
+import { beforeAny } from "./stop-strings.js";
 
 /** How a family of models writes tool calls. Its rendering is the chat template's wherever the template knows tools. */
 export interface ToolCallFormat {
@@ -49,7 +50,7 @@ const LLAMA3: ToolCallFormat = {
     return { role: "assistant", content: tag === -1 ? "" : text.slice(0, tag), toolCalls: calls };
   },
   textLength(text) {
-    return /^\s*($|\{)/.test(text) ? 0 : beforeTag(text, PYTHON_TAG);
+    return /^\s*($|\{)/.test(text) ? 0 : beforeAny(text, [PYTHON_TAG]);
   },
   arrange: (messages) =>
     messages.flatMap((message, index) => oneCallEach(message, messages.slice(index + 1), messages)),
@@ -121,18 +122,8 @@ export function parseTagged(text: string, callId: (index: number) => string): As
 }
 
 function taggedTextLength(text: string): number {
-  const safe = beforeTag(text, OPEN);
+  const safe = beforeAny(text, [OPEN]);
   return safe > 0 && text[safe - 1] === "\n" ? safe - 1 : safe;
-}
-
-/** Where a tag begins in a text, or might begin at its end; else the whole length. */
-function beforeTag(text: string, tag: string): number {
-  const start = text.indexOf(tag);
-  if (start !== -1) return start;
-  for (let length = Math.min(tag.length - 1, text.length); length > 0; length--) {
-    if (tag.startsWith(text.slice(-length))) return text.length - length;
-  }
-  return text.length;
 }
 
 /** The calls in one tag: one, or the elements of a list. */

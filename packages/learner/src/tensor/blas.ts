@@ -25,6 +25,8 @@ export interface BlasCalls {
   readonly gemm: (...numbers: number[]) => void;
   /** y = α A x + β y: m, n, α, A, lda, x, β, y. */
   readonly gemv: (...numbers: number[]) => void;
+  /** C = α A · Bᵀ + β C, each row by itself, a block of columns at a time: columns of a block, m, n, k, α, A, lda, B, ldb, β, C, ldc. */
+  readonly gemvRows: (...numbers: number[]) => void;
 }
 
 const LIBRARIES: Readonly<Record<string, readonly string[]>> = {
@@ -47,9 +49,20 @@ export function bindBlas(koffi: typeof import("koffi"), name: string): BlasCalls
     "void cblas_sgemv(int, int, int, int, float, uintptr_t, int, uintptr_t, int, float, uintptr_t, int)",
   );
   // Row-major is 101, as it lies 111, transposed 112.
+  const gemv: BlasCalls["gemv"] = (m, n, alpha, a, lda, x, beta, y) =>
+    sgemv(101, 111, m, n, alpha, a, lda, x, 1, beta, y, 1);
   return {
     gemm: (transposeA, transposeB, ...rest) => sgemm(101, 111 + transposeA!, 111 + transposeB!, ...rest),
-    gemv: (m, n, alpha, a, lda, x, beta, y) => sgemv(101, 111, m, n, alpha, a, lda, x, 1, beta, y, 1),
+    gemv,
+    gemvRows(block, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc) {
+      for (let column = 0; column < n!; column += block!) {
+        const columns = Math.min(block!, n! - column);
+        for (let row = 0; row < m!; row++) {
+          const at = b! + column * ldb! * 4;
+          gemv(columns, k!, alpha!, at, ldb!, a! + row * lda! * 4, beta!, c! + (row * ldc! + column) * 4);
+        }
+      }
+    },
   };
 }
 
@@ -70,7 +83,7 @@ export function loadBlas(threads: number): Blas | undefined {
   }
   for (const name of LIBRARIES[process.platform] ?? []) {
     try {
-      const { gemm, gemv } = bindBlas(koffi, name);
+      const { gemm, gemv, gemvRows } = bindBlas(koffi, name);
       try {
         koffi.load(name).func("void openblas_set_num_threads(int)")(threads);
       } catch {
@@ -81,6 +94,7 @@ export function loadBlas(threads: number): Blas | undefined {
         name: name.slice(name.lastIndexOf("/") + 1),
         gemm,
         gemv,
+        gemvRows,
         multiply(transposeA, transposeB, [m, n, k], a, b, c) {
           const [lda, ldb] = [transposeA ? m : k, transposeB ? k : n];
           const [atA, atB, atC] = [addressOf(a), addressOf(b), addressOf(c)];

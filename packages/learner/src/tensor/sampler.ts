@@ -1,6 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { type KeyValueCache, openCache } from "./key-value-cache.js";
-import { type Row, rowOf, type Sample, type SampleRequest, sampleToken } from "./sample-token.js";
+import { type Row, rowOf, type Sample, type SampleRequest, sampleOf, sampleToken } from "./sample-token.js";
 import {
   type Attend,
   hiddenStates,
@@ -50,7 +50,7 @@ export async function sampleBatch(
     cache.dispose();
     logits.dispose();
   }
-  return rows.map(({ ids, logProbs, stoppedBy }) => ({ ids, logProbs, stoppedBy: stoppedBy! }));
+  return rows.map(sampleOf);
 }
 
 /** Runs the prompts. @returns the logits of their last tokens. [rows, vocab] */
