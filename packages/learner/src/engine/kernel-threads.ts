@@ -34,7 +34,7 @@ const SPINS = 20_000;
 function callablesOf(kernels: KernelExports, blas: BlasCalls | undefined): Callables {
   const names = Object.keys(kernels).sort() as (keyof KernelExports)[];
   const own = names.map((name) => kernels[name] as (...numbers: number[]) => unknown);
-  return blas === undefined ? own : [...own, blas.gemm, blas.gemv, blas.gemvRows];
+  return blas === undefined ? own : [...own, blas.gemm, blas.gemv, blas.gemvRows, blas.gemmRows];
 }
 
 /**

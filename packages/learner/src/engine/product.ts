@@ -1,5 +1,6 @@
 import type { Call } from "./kernel-threads.js";
 import type { Address } from "./kernels.js";
+import type { RowBlock } from "./rows-together.js";
 
 /** A matrix in memory, row-major: see `Machine.matrix`. */
 export interface Matrix {
@@ -32,8 +33,8 @@ export interface Product {
   readonly offsetB?: number;
   /**
    * Each row as if it were alone: its bits do not depend on how many rows there are and what is in them. For A as it lies, B transposed.
-   * BLAS adds up in another order for one row than for twelve, so rows go through its matrix-vector product one by one, a block of
-   * columns at a time that stays in the caches: faster than its matrix product up to about eight rows, slower from there on.
+   * Where BLAS can do so (see `openRowsTogether`) some rows go through it at a time; else, as it adds up in another order for one row than for
+   * twelve, one by one through its matrix-vector product. Either way a block of columns at a time that stays in the caches.
    */
   readonly rowsAlone?: boolean;
 }
@@ -47,7 +48,7 @@ const ROW_PART = 2 ** 16;
 /** Parts begin at multiples of it: whole tiles of the product. */
 const TILE = 16;
 /** Columns of rows alone that are done at a time. Parts begin at multiples of it, so that no bit depends on the number of threads. */
-export const COLUMNS_ALONE = 96;
+export const COLUMNS_ALONE = 64;
 
 /** In how many parts a product is worth being done. */
 export function partsOf({ m, n, k, rowsAlone }: Product): number {
@@ -80,6 +81,7 @@ export interface Multipliers {
   readonly gemm: number;
   readonly gemv: number;
   readonly gemvRows: number;
+  readonly gemmRows: number;
 }
 
 /** A product as a call of the engine's own kernels. */
@@ -105,16 +107,29 @@ export function encodeOnKernel(product: Product, { sgemm, multiplyRows }: Multip
   ];
 }
 
-/** A product as a call of BLAS, or of the engine's own kernels where it is small. @param base where the arena lies in the process. */
-export function encodeOnBlas(product: Product, base: number, multipliers: Multipliers): Call {
+/**
+ * A product as a call of BLAS, or of the engine's own kernels where it is small.
+ *
+ * @param base where the arena lies in the process.
+ * @param together how rows alone can be done some at a time; undefined where they cannot.
+ */
+export function encodeOnBlas(
+  product: Product,
+  base: number,
+  multipliers: Multipliers,
+  together: RowBlock | undefined,
+): Call {
   const { m, n, k, lda, b, ldb, ldc, transposeA = false, transposeB = false, alpha = 1, beta = 0 } = product;
   const inArena = typeof b === "number" || b.address !== undefined;
   // Not for rows alone: a part of a product would be small where the whole is not.
   const small = m * n * k < SMALL_PRODUCT && inArena && product.rowsAlone !== true;
   if (k === 0 || small) return encodeOnKernel(product, multipliers);
-  const { gemm, gemv, gemvRows } = multipliers;
+  const { gemm, gemv, gemvRows, gemmRows } = multipliers;
   const [atA, atC] = [base + product.a, base + product.c];
   const atB = (typeof b === "number" ? base + b : b.pointer!) + (product.offsetB ?? 0) * 4;
+  if (product.rowsAlone === true && together !== undefined) {
+    return [gemmRows, together.rows, together.columns, m, n, k, alpha, atA, lda, atB, ldb, beta, atC, ldc];
+  }
   if (product.rowsAlone === true) {
     return [gemvRows, COLUMNS_ALONE, m, n, k, alpha, atA, lda, atB, ldb, beta, atC, ldc];
   }
