@@ -1,5 +1,11 @@
 import { defineConfig } from "vitest/config";
 
+// The programs that the tests start, and the tests themselves, find a Vulkan driver by these.
+const { vulkanEnvironment } = (await import(new URL("scripts/webgpu.mjs", import.meta.url).href)) as {
+  vulkanEnvironment(): Record<string, string> | undefined;
+};
+Object.assign(process.env, vulkanEnvironment());
+
 const project = (name: string, include: string[]) => ({
   test: { name, include, testTimeout: 30_000, hookTimeout: 60_000 },
 });

@@ -62,9 +62,15 @@ function circumstances() {
   return { commit, node: process.versions.node, cpu, cores: others.length + 1 };
 }
 
+/** Libraries choose their kernels for the processor that is there, whatever is pinned in this environment: ours and those of peers alike. */
+const { OPENBLAS_CORETYPE, OPENBLAS_L2_SIZE, ...ENV } = process.env;
+
 /** Runs one bench. @returns whether it ended well and kept its marks. */
 async function runBench(bench) {
-  const child = spawn(process.execPath, [join(here, `${bench}.mjs`)], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, [join(here, `${bench}.mjs`)], {
+    env: ENV,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   const ended = new Promise((resolve) => child.on("close", resolve));
   let good = true;
   for await (const text of createInterface({ input: child.stdout })) {

@@ -63,7 +63,7 @@ export function runProgram(command, args, { stdout = 2, env = process.env, cwd =
 }
 
 /** npm as it runs now, else the one on the PATH. */
-function npmCommand() {
+export function npmCommand() {
   const running = process.env.npm_execpath;
   if (running !== undefined && /^npm/.test(basename(running)) && existsSync(running))
     return [process.execPath, running];

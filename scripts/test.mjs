@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { build, checkNode, install, root, runProgram, say } from "./prepare.mjs";
+import { prepareWebGpu } from "./webgpu.mjs";
 
 const counts = { passed: 0, failed: 0, skipped: 0 };
 const tool = (...path) => join(root, "node_modules", ...path);
@@ -75,6 +76,8 @@ if (unprepared !== undefined) {
     "types of the tests: tsc",
     program("A test has a type error", tool("typescript", "bin", "tsc"), ["-p", "test"]),
   );
+  const skipped = await prepareWebGpu();
+  if (skipped !== undefined) say(skipped);
   say("tests: vitest …");
   await runTests(process.argv.slice(2));
 }

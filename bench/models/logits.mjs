@@ -1,176 +1,180 @@
-// Log-probabilities of SmolLM2-135M-Instruct beside llama.cpp on the same GGUF file, and on the same weights in float32. llama.cpp rounds
-// activations to 8 bits where weights are quantised, and by default keeps keys and values as halves: the float32 case has neither.
-// Needs the files of `npm run models:test`. node bench/models/logits.mjs
+// Log-probabilities and greedy continuations of SmolLM2-135M-Instruct beside llama.cpp on the same Q4_1 GGUF file. llama.cpp is asked
+// twice: built with BLAS, which takes the dequantised weights in float32 as we do, and which the marks are held against; and as it is
+// shipped, where its kernels round activations to 8 bits for quantised weights, which is measured beside its own float32, too.
+// Needs the files of `npm run models:test`, cmake and OpenBLAS. Without the last two the first way is llama.cpp as it is shipped on a
+// GGUF file of the same weights in float32. node bench/models/logits.mjs
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { fileURLToPath } from "node:url";
 import { openTokenizer, readGguf } from "@afterstate/learner";
-import { openBackend, sampleBatch, sequenceLogits, uploadWeights } from "@afterstate/learner/tensor";
-import * as tf from "@tensorflow/tfjs";
-import { writeFloat32Gguf } from "./write-float32-gguf.mjs";
+import { createDecoder, createScorer, openMachine, placeFrozen } from "@afterstate/learner/engine";
+import { buildFloat32Peer, openFloat32Peer } from "./llama-cpp/float32-peer.mjs";
+import { nodeLlamaCpp, openNodePeer } from "./llama-cpp/node-peer.mjs";
+import { writeFloat32Gguf } from "./llama-cpp/write-float32-gguf.mjs";
 
 const MODELS = fileURLToPath(new URL("../../.afterstate/models/", import.meta.url));
 const GGUF = join(MODELS, "SmolLM2-135M-Instruct.Q4_1.gguf");
-const LLAMA = join(MODELS, "node_modules", "node-llama-cpp", "dist", "index.js");
 const CONTINUATION = 64;
 /** Two continuations part at a tie when each side's lead of its token over the other's is below this, in nats. */
 const TIE = 0.05;
-const MARKS = { agreement: 0.99, difference: 0.01 };
+/** Options of node-llama-cpp that keep everything in float32. */
+const EXACT = { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32", flashAttention: false };
+const MARKS = { agreement: 0.99, difference: 0.01, sampled: 1e-4 };
 
-if (!existsSync(GGUF) || !existsSync(LLAMA)) {
+if (!existsSync(GGUF) || !existsSync(nodeLlamaCpp(MODELS))) {
   console.log(JSON.stringify({ skipped: "SmolLM2 or node-llama-cpp is absent; npm run models:test fetches them" }));
   process.exit(0);
 }
-const { description: backend } = await openBackend();
 const files = readGguf(GGUF);
 const tokenizer = openTokenizer(files);
-const parameters = uploadWeights(files.weights);
+const machine = openMachine();
+const { placed } = placeFrozen(machine, files.weights);
+const scorer = createScorer(machine, files.config, placed);
+const decoder = createDecoder(machine, files.config, placed);
 const lines = readFileSync(new URL("data/gsm8k.jsonl", import.meta.url), "utf8")
   .trim()
   .split("\n")
   .map((line) => JSON.parse(line));
-const texts = lines.map(({ question, answer }) => tokenizer.encode(`${question}\n${answer}`));
+const written = lines.map(({ question, answer }) => `${question}\n${answer}`);
+const texts = written.map((text) => tokenizer.encode(text));
 const prompts = lines.map(({ question }) => tokenizer.encodePrompt([{ role: "user", content: question }], []));
+const own = { scores: texts.map(ownScores), continuations: ownContinuations() };
+tellSampled();
 
-const own = { scores: [], continuations: [] };
-for (const ids of texts) own.scores.push(await ownScores(ids));
-const request = { seed: 1, temperature: 0, maxTokens: CONTINUATION, stopIds: tokenizer.stopIds };
-// One after the other: a batch of all would not fit into a WebAssembly heap beside the weights.
-for (const promptIds of prompts) {
-  const [sample] = await sampleBatch(parameters, files.config, [{ ...request, promptIds }]);
-  own.continuations.push(sample.ids);
-}
+const { program, absent } = buildFloat32Peer(MODELS);
+if (absent !== undefined) console.log(JSON.stringify({ case: "Q4_1, products in float32", skipped: absent }));
+const inFloat32 =
+  program === undefined
+    ? await compare("the same weights written as float32", await openNodePeer(MODELS, float32Copy(), EXACT), {})
+    : await compare("Q4_1, products in float32", openFloat32Peer(program, GGUF), {});
+await compare("Q4_1, activations rounded to 8 bits", await openNodePeer(MODELS, GGUF, {}), { against: inFloat32 });
+process.exit();
 
-const float32 = join(MODELS, "SmolLM2-135M-Instruct.F32.gguf");
-if (!existsSync(float32)) writeFloat32Gguf(GGUF, float32);
-const { getLlama, LlamaLogLevel } = await import(pathToFileURL(LLAMA).href);
-// One thread: its threads wait by spinning, which on a busy machine takes longer than the work.
-console.error(`own side done after ${process.uptime().toFixed(0)} s`);
-const llama = await getLlama({ gpu: false, build: "never", maxThreads: 1, logLevel: LlamaLogLevel.error });
-const exact = { experimentalKvCacheKeyType: "F32", experimentalKvCacheValueType: "F32", flashAttention: false };
-await compare("Q4_1 as llama.cpp computes it", GGUF, {});
-await compare("the same weights in float32", float32, exact);
-await llama.dispose();
-
-/** Top token and its log-probability, and that of the token that follows, at each position of a text that has one. */
-async function ownScores(ids) {
-  const batch = {
-    batch: 1,
-    seq: ids.length - 1,
-    ids: Int32Array.from(ids.slice(0, -1)),
-    targets: new Int32Array(ids.length - 1),
-  };
-  const logits = tf.tidy(() => sequenceLogits(parameters, files.config, batch));
-  const flat = await logits.data();
-  logits.dispose();
+/** Top token with its log-probability, and the log-probability of the token that follows, at each position of a text that has one. */
+function ownScores(ids) {
+  const length = ids.length - 1;
+  const positions = Int32Array.from({ length }, (_, t) => t);
+  const sequences = [{ start: 0, length }];
+  const tokens = { rows: length, sequences, ids: Int32Array.from(ids.slice(0, -1)), positions, longest: length };
+  const tops = [];
+  const selected = { rows: positions.map((t) => t), targets: Int32Array.from(ids.slice(1)) };
   const vocab = files.config.vocab_size;
-  return ids.slice(1).map((next, t) => scoreOf(flat.subarray(t * vocab, (t + 1) * vocab), next));
+  const logProbs = scorer.score(tokens, selected, ({ count, scores }) => {
+    for (let row = 0; row < count; row++) tops.push(topOf(machine.arena.view(scores + row * vocab * 4, vocab)));
+  });
+  return tops.map((top, t) => ({ ...top, logProb: logProbs[t] }));
 }
 
-function scoreOf(row, next) {
+function topOf(row) {
   let top = 0;
   for (let id = 1; id < row.length; id++) if (row[id] > row[top]) top = id;
   let sum = 0;
   for (const logit of row) sum += Math.exp(logit - row[top]);
-  return { top, topLogProb: -Math.log(sum), logProb: row[next] - row[top] - Math.log(sum) };
+  return { top, topLogProb: -Math.log(sum) };
 }
 
-/** Scores by llama.cpp in the form of ownScores. */
-async function theirScores(sequence, ids) {
-  await sequence.clearHistory();
-  const items = ids
-    .slice(0, -1)
-    .map((id, t) => [
-      id,
-      { generateNext: { logits: { filter: { tokens: [ids[t + 1]], includeTop: 2 } }, totalLogitWeight: true } },
-    ]);
-  const output = await sequence.controlledEvaluate(items);
-  return output.map(({ next: { logits, totalLogitWeight } }, t) => {
-    const [top, topLogit] = [...logits.entries()].reduce((best, entry) => (entry[1] > best[1] ? entry : best));
-    const sum = Math.log(totalLogitWeight);
-    return { top, topLogProb: -sum, logProb: logits.get(ids[t + 1]) - topLogit - sum };
-  });
-}
-
-async function theirContinuation(sequence, prompt) {
-  await sequence.clearHistory();
-  const ids = [];
-  for await (const id of sequence.evaluate(prompt, { temperature: 0, yieldEogToken: true })) {
-    ids.push(id);
-    if (ids.length >= CONTINUATION || tokenizer.stopIds.has(id)) break;
+/** The likeliest tokens one after the other, as the policy decodes them: with caches, all prompts side by side. */
+function ownContinuations() {
+  const rows = prompts.map((prompt) => ({
+    slot: decoder.openSlot(prompt.length + CONTINUATION),
+    feed: prompt,
+    ids: [],
+    logProbs: [],
+  }));
+  const runs = ({ ids }) => ids.length < CONTINUATION && !tokenizer.stopIds.has(ids.at(-1));
+  for (let running = rows; running.length > 0; running = running.filter(runs)) {
+    const scores = decoder.decode(running.map(({ slot, feed }) => ({ slot, ids: feed })));
+    const vocab = files.config.vocab_size;
+    running.forEach((row, index) => {
+      const { top, topLogProb } = topOf(scores.subarray(index * vocab, (index + 1) * vocab));
+      row.ids.push(top);
+      row.logProbs.push(topLogProb);
+      row.feed = [row.ids.at(-1)];
+    });
   }
-  return ids;
+  return rows.map(({ ids, logProbs }) => ({ ids, logProbs }));
 }
 
-/** How far the two sides lean to different tokens where continuations first part. */
-async function partingOf(sequence, prompt, mine, theirs) {
-  const at = mine.findIndex((id, t) => id !== theirs[t]);
-  if (at === -1 && mine.length === theirs.length) return undefined;
+/** Prints how far the log-probabilities of decoding are from those of a full pass over the same tokens. */
+function tellSampled() {
+  const differences = own.continuations.flatMap(({ ids, logProbs }, index) => {
+    const full = ownScores([...prompts[index], ...ids]).slice(prompts[index].length - 1);
+    return full.map(({ logProb }, t) => Math.abs(logProb - logProbs[t]));
+  });
+  const largestDifference = round(differences.reduce((most, value) => Math.max(most, value), 0));
+  const withinMark = largestDifference <= MARKS.sampled;
+  console.log(
+    JSON.stringify({ case: "decoding beside a full pass", tokens: differences.length, largestDifference, withinMark }),
+  );
+}
+
+/** A peer continues a prompt as we do if, given both, it finds each of our tokens the likeliest: how it parts where it first does not. */
+function partingOf(prompt, mine, theirs) {
+  const at = mine.findIndex((id, t) => theirs[prompt.length - 1 + t].top !== id);
+  if (at === -1) return undefined;
+  const { top, topLogProb, logProb } = theirs[prompt.length - 1 + at];
   const before = [...prompt, ...mine.slice(0, at)];
-  const lead = async (score) => {
-    const [a, b] = [
-      (await score([...before, mine[at]])).at(-1).logProb,
-      (await score([...before, theirs[at]])).at(-1).logProb,
-    ];
-    return a - b;
-  };
-  const ownLead = await lead(ownScores);
-  const theirLead = -(await lead((ids) => theirScores(sequence, ids)));
+  const ownOf = (id) => ownScores([...before, id]).at(-1).logProb;
+  const [ownLead, theirLead] = [ownOf(mine[at]) - ownOf(top), topLogProb - logProb];
   return { at, ownLead: round(ownLead), theirLead: round(theirLead), tie: ownLead < TIE && theirLead < TIE };
 }
 
-async function compare(name, path, contextOptions) {
-  const model = await llama.loadModel({ modelPath: path });
-  const context = await model.createContext({ contextSize: 1024, ...contextOptions });
-  const sequence = context.getSequence();
-  const tokenized = lines.filter(
-    ({ question, answer }, index) => model.tokenize(`${question}\n${answer}`, false).join() === texts[index].join(),
-  ).length;
-  let [positions, agreed, difference, largest, topDifference] = [0, 0, 0, 0, 0];
-  for (const [index, ids] of texts.entries()) {
-    const theirs = await theirScores(sequence, ids);
-    own.scores[index].forEach((mine, t) => {
-      positions += 1;
-      if (mine.top === theirs[t].top) agreed += 1;
-      const delta = Math.abs(mine.logProb - theirs[t].logProb);
-      difference += delta;
-      largest = Math.max(largest, delta);
-      topDifference += Math.abs(mine.topLogProb - theirs[t].topLogProb);
-    });
-  }
-  const partings = [];
-  for (const [index, prompt] of prompts.entries()) {
-    const parting = await partingOf(
-      sequence,
-      prompt,
-      own.continuations[index],
-      await theirContinuation(sequence, prompt),
-    );
-    if (parting !== undefined) partings.push({ prompt: index, ...parting });
-  }
+/**
+ * Prints how far we are from a peer. With `against`, scores of the peer in float32, also how far the peer is from itself; the marks are
+ * then not held against us. @returns the peer's scores.
+ */
+async function compare(name, peer, { against }) {
+  const theirs = await peer.score(texts);
+  const continued = await peer.score(prompts.map((prompt, index) => [...prompt, ...own.continuations[index].ids]));
+  const partings = prompts.flatMap((prompt, index) => {
+    const parting = partingOf(prompt, own.continuations[index].ids, continued[index]);
+    return parting === undefined ? [] : [{ prompt: index, ...parting }];
+  });
+  const tokenizedAlike =
+    peer.tokenize && written.filter((text, index) => peer.tokenize(text).join() === texts[index].join()).length;
+  await peer.close();
+  const distance = distanceOf(own.scores, theirs);
   const result = {
     case: name,
-    backend,
+    backend: machine.description,
     texts: texts.length,
-    tokenizedAlike: tokenized,
-    positions,
-    topAgreement: round(agreed / positions),
-    meanDifference: round(difference / positions),
-    meanTopDifference: round(topDifference / positions),
-    largestDifference: round(largest),
+    ...(tokenizedAlike !== undefined && { tokenizedAlike }),
+    ...distance,
+    ...(against !== undefined && { llamaCppFromItsOwnFloat32: distanceOf(against, theirs) }),
     continuations: prompts.length,
     identical: prompts.length - partings.length,
     partings,
   };
   const within =
-    result.topAgreement >= MARKS.agreement &&
-    result.meanDifference <= MARKS.difference &&
-    tokenized === texts.length &&
+    distance.topAgreement >= MARKS.agreement &&
+    distance.meanDifference <= MARKS.difference &&
+    (tokenizedAlike ?? texts.length) === texts.length &&
     partings.every(({ tie }) => tie);
-  // llama.cpp's own rounding of activations is not held against us.
-  console.log(JSON.stringify(path === float32 ? { ...result, withinMark: within } : { ...result, marksKept: within }));
-  await context.dispose();
-  await model.dispose();
+  console.log(JSON.stringify({ ...result, ...(against === undefined ? { withinMark: within } : {}) }));
+  return theirs;
+}
+
+/** How far two sides are apart over all positions. */
+function distanceOf(scores, others) {
+  const pairs = scores.flatMap((text, index) => text.map((one, t) => [one, others[index][t]]));
+  const differences = pairs.map(([a, b]) => Math.abs(a.logProb - b.logProb));
+  return {
+    positions: pairs.length,
+    topAgreement: round(mean(pairs.map(([a, b]) => (a.top === b.top ? 1 : 0)))),
+    meanDifference: round(mean(differences)),
+    largestDifference: round(differences.reduce((most, value) => Math.max(most, value), 0)),
+  };
+}
+
+/** The GGUF file of the same weights in float32; written where it is not there yet. */
+function float32Copy() {
+  const path = join(MODELS, "SmolLM2-135M-Instruct.F32.gguf");
+  if (!existsSync(path)) writeFloat32Gguf(GGUF, path);
+  return path;
+}
+
+function mean(values) {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function round(value) {

@@ -90,10 +90,11 @@ class Transformer(nn.Module):
     def forward(self, ids):
         length = ids.shape[1]
         width = self.c["hidden_size"] // self.c["num_attention_heads"]
-        frequencies = self.c["rope_theta"] ** (-torch.arange(0, width, 2).float() / width)
-        angles = torch.outer(torch.arange(length).float(), frequencies)
+        device = ids.device
+        frequencies = self.c["rope_theta"] ** (-torch.arange(0, width, 2, device=device).float() / width)
+        angles = torch.outer(torch.arange(length, device=device).float(), frequencies)
         angles = torch.cat((angles, angles), dim=-1)
-        mask = torch.full((length, length), float("-inf")).triu(1)
+        mask = torch.full((length, length), float("-inf"), device=device).triu(1)
         x = F.embedding(ids, self.embedding)
         for layer in self.layers:
             x = layer(x, angles.cos(), angles.sin(), mask)
@@ -144,4 +145,5 @@ def main():
     )
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -94,11 +94,12 @@ async function gateScores({ gateQuestions, preference }: ArmOptions, policy: Pol
   return (await measure({ policy, version, questions: gateQuestions, preference, seed: 0 })).success;
 }
 
-function tellUpdates(agent: Agent, { arm, report }: ArmOptions): void {
+/** Tells of an agent's updates, rollbacks and errors. */
+export function tellUpdates(agent: Agent, { arm, report }: Pick<ArmOptions, "arm" | "report">): void {
   let updates = 0;
   agent.events.on("policy-update", ({ candidate, samples, metrics }) => {
     const promoted = metrics.gateAccepted === 1;
-    const reason = promoted ? {} : { reason: "worse on held-out questions" };
+    const reason = promoted ? {} : { reason: "the gate held it back" };
     report({ type: "update", arm, index: ++updates, candidate, promoted, ...reason, samples, metrics });
   });
   agent.events.on("policy-rollback", ({ from, to, reason }) => report({ type: "rollback", arm, from, to, reason }));

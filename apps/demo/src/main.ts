@@ -3,9 +3,10 @@ import type { Chat } from "./chat.js";
 import { type Dashboard, openDashboard } from "./dashboard.js";
 import { jsonDisplay } from "./display-json.js";
 import { terminalDisplay } from "./display-terminal.js";
+import { chatWithModel } from "./model-chat.js";
 import { type DemoOptions, parseOptions } from "./options.js";
 import type { Display } from "./progress.js";
-import { runDemo } from "./run.js";
+import { type DemoSurroundings, runDemo } from "./run.js";
 import { terminalChat } from "./terminal-chat.js";
 
 const USAGE = 2;
@@ -46,7 +47,7 @@ async function main(args: readonly string[]): Promise<number> {
 
 async function run(options: DemoOptions, display: Display, page: Dashboard, signal: AbortSignal): Promise<void> {
   let talk: Chat | undefined;
-  const demo = await runDemo(options, {
+  const surroundings: DemoSurroundings = {
     page: page.url,
     signal,
     onChat(chat) {
@@ -57,7 +58,11 @@ async function run(options: DemoOptions, display: Display, page: Dashboard, sign
       display.show(progress);
       page.show(progress);
     },
-  });
+  };
+  const { model } = options;
+  const demo = await (model === undefined
+    ? runDemo(options, surroundings)
+    : chatWithModel(model, options, surroundings));
   try {
     if (options.exit || signal.aborted) return;
     const { stdin: input, stdout: output } = process;

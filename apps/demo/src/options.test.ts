@@ -20,6 +20,7 @@ describe("parseOptions", () => {
       json: true,
       exit: true,
       chat: true,
+      rank: 16,
       seed: 7,
       minutes: 2.5,
       sessions: 40,
@@ -29,11 +30,12 @@ describe("parseOptions", () => {
       data: "here",
     });
     expect(options("--control", "shuffled-votes").control).toBe(true);
+    expect(options("--model", "a/b", "--rank", "4")).toMatchObject({ model: "a/b", rank: 4, chat: true });
   });
 
   it("prints every option under --help", () => {
     const parsed = parseOptions(["--help"]);
-    for (const name of "chat exit json seed sessions minutes learner control port data".split(" ")) {
+    for (const name of "chat model rank exit json seed sessions minutes learner control port data".split(" ")) {
       expect(parsed).toMatchObject({ kind: "help", text: expect.stringContaining(`--${name}`) });
     }
   });
@@ -50,6 +52,10 @@ describe("parseOptions", () => {
     [["--minutes", "0"], '--minutes takes a number above 0, not "0"; see npm start -- --help'],
     [["--learner", "on"], '--learner takes off, reward, hints, hybrid, not "on"; see npm start -- --help'],
     [["--control", "x"], '--control takes shuffled-votes, not "x"; see npm start -- --help'],
+    [["--rank", "4"], "--rank goes with --model; see npm start -- --help"],
+    [["--model", "m", "--rank", "0"], '--rank takes a whole number from 1 to 256, not "0"; see npm start -- --help'],
+    [["--model", "m", "--control", "shuffled-votes"], "--control goes with simulated users, not with --model"],
+    [["--model", ""], "--model takes a folder, a .gguf file or a Hugging Face id, not an empty text"],
     [["--data", ""], "--data takes a folder, not an empty text; see npm start -- --help"],
   ])("refuses %j in one sentence", (args, sentence) => {
     expect(() => parseOptions(args)).toThrow(sentence);

@@ -10,6 +10,10 @@ export interface DemoOptions {
   readonly exit: boolean;
   /** Goes straight to chatting, without simulated users. */
   readonly chat: boolean;
+  /** A folder, a GGUF file or a Hugging Face id; such a model is only chatted with. Absent: the embedded policy. */
+  readonly model?: string;
+  /** Of the adapters that learn over `model`. */
+  readonly rank: number;
   readonly seed: number;
   /** Learning stops after that long, or after `sessions`, whichever is first. */
   readonly minutes: number;
@@ -29,7 +33,7 @@ export type ParsedOptions =
   | { readonly kind: "help"; readonly text: string };
 
 const MODES: readonly LearnerMode[] = ["off", "reward", "hints", "hybrid"];
-const DEFAULTS = { seed: 1, minutes: 6, sessions: 560, learner: "hybrid" } as const;
+const DEFAULTS = { seed: 1, minutes: 6, sessions: 560, learner: "hybrid", rank: 16 } as const;
 
 const HELP = `npm start -- [options]
 
@@ -37,6 +41,8 @@ An agent answers homework questions of simulated users, reads their reactions, a
 Then it stays up, so that you can talk to it in this terminal or on the page that it prints.
 
   --chat               talk to the agent at once, without simulated users
+  --model M            talk with another model: a Hugging Face folder, a .gguf file or a Hugging Face id
+  --rank N             rank of the adapters that learn over it (default ${DEFAULTS.rank})
   --exit               end after the summary
   --json               one JSON object a line on standard output, nothing else there
   --seed N             same seed, same run (default ${DEFAULTS.seed})
@@ -50,6 +56,7 @@ Then it stays up, so that you can talk to it in this terminal or on the page tha
   --help               this text
 
 AFTERSTATE_BACKEND=tensorflow|webgpu|wasm|cpu chooses what the policy runs on.
+HF_TOKEN is sent to Hugging Face for models that are not for everyone; HF_ENDPOINT names a mirror of it.
 `;
 
 const bad = (sentence: string) => new AgentError("demo/bad-option", `${sentence}; see npm start -- --help`);
@@ -64,13 +71,17 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
   const control = values.control !== undefined;
   if (control && values.learner !== undefined) throw bad("--control and --learner exclude each other");
   if (values.data === "") throw bad("--data takes a folder, not an empty text");
+  if (values.model === "") throw bad("--model takes a folder, a .gguf file or a Hugging Face id, not an empty text");
+  if (values.model === undefined && values.rank !== undefined) throw bad("--rank goes with --model");
+  if (values.model !== undefined && control) throw bad("--control goes with simulated users, not with --model");
   const port = values.port === undefined ? undefined : integer("--port", values.port, 1, 65_535);
   return {
     kind: "run",
     options: {
       json: values.json ?? false,
       exit: values.exit ?? false,
-      chat: values.chat ?? false,
+      chat: values.chat ?? values.model !== undefined,
+      rank: values.rank === undefined ? DEFAULTS.rank : integer("--rank", values.rank, 1, 256),
       seed: values.seed === undefined ? DEFAULTS.seed : integer("--seed", values.seed, 0, 4_294_967_295),
       minutes: values.minutes === undefined ? DEFAULTS.minutes : positive("--minutes", values.minutes),
       sessions:
@@ -79,6 +90,7 @@ export function parseOptions(args: readonly string[]): ParsedOptions {
       control,
       ...(port === undefined ? {} : { port }),
       ...(values.data === undefined ? {} : { data: values.data }),
+      ...(values.model === undefined ? {} : { model: values.model }),
     },
   };
 }
@@ -94,6 +106,8 @@ function parseValues(args: readonly string[]) {
         json: flag,
         exit: flag,
         chat: flag,
+        model: text,
+        rank: text,
         help: flag,
         seed: text,
         minutes: text,

@@ -1,12 +1,10 @@
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { AgentError, type EventLog, messageOf } from "@afterstate/core";
-import { createWorkerTrainer, EMBEDDED_POLICY, type PolicyFiles, readPolicyFolder } from "@afterstate/learner";
+import type { EventLog } from "@afterstate/core";
+import { baseOf, createWorkerTrainer, EMBEDDED_POLICY, type PolicyFiles, readPolicyFolder } from "@afterstate/learner";
 import { createSimulatedUsers, type Homework, loadHomework } from "@afterstate/learner/homework";
 import { type ArmOptions, type LearningArm, openArm } from "./arm.js";
 import { type Chat, openChat } from "./chat.js";
 import { holdSessions } from "./classroom.js";
+import { openDataFolder } from "./data-folder.js";
 import { compare, measure, type Outcomes, summarise } from "./measure.js";
 import type { DemoOptions } from "./options.js";
 import type { Arm, Progress } from "./progress.js";
@@ -43,7 +41,7 @@ export async function runDemo(options: DemoOptions, surroundings: DemoSurroundin
   const files = readPolicyFolder(EMBEDDED_POLICY);
   const homework = loadHomework();
   const { preference } = createSimulatedUsers(homework, { seed: options.seed });
-  const { folder, remove } = await openFolder(options.data);
+  const { folder, remove } = await openDataFolder(options.data, baseOf(files, "the embedded policy"));
   const learns = options.learner !== "off";
   report({ type: "loading", text: "opening the tensor backend" });
   const trainer = learns ? await createWorkerTrainer(files.config) : undefined;
@@ -211,23 +209,4 @@ async function sessionsOf(log: EventLog): Promise<{ readonly opened: number; rea
     if (event.type === "next-state" && event.nextState.kind === "closed") open.delete(event.sessionId);
   }
   return { opened, open: [...open] };
-}
-
-async function openFolder(
-  data: string | undefined,
-): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {
-  if (data === undefined) {
-    const folder = await mkdtemp(join(tmpdir(), "afterstate-"));
-    return { folder, remove: () => rm(folder, { recursive: true, force: true }) };
-  }
-  try {
-    await mkdir(data, { recursive: true });
-  } catch (cause) {
-    throw new AgentError(
-      "demo/bad-data-folder",
-      `the data folder "${data}" cannot be used: ${messageOf(cause)}; choose one that this process may write`,
-      { cause },
-    );
-  }
-  return { folder: data, remove: async () => {} };
 }

@@ -8,7 +8,7 @@ import { AgentError, messageOf } from "./errors.js";
 import type { AgentHooks } from "./hooks.js";
 import type { Memory, MemoryRecord } from "./memory.js";
 import type { Message } from "./message.js";
-import type { LanguageModel, ModelRequest, ModelResponse } from "./model.js";
+import type { LanguageModel, ModelRequest, ModelResponse, SamplingSettings } from "./model.js";
 import { callModel } from "./model-call.js";
 import type { Plan, Planner } from "./planner.js";
 import { mixSeed } from "./random.js";
@@ -44,8 +44,7 @@ export interface LoopParts {
   readonly planner?: Planner;
   readonly clock: Clock;
   readonly budget: Budget;
-  readonly temperature?: number;
-  readonly maxTokens?: number;
+  readonly sampling: SamplingSettings;
   readonly maxContextTokens?: number;
 }
 
@@ -160,7 +159,7 @@ class Episode {
 
   /** Steps until there is a reason to stop. */
   async #loop(first: number): Promise<StopReason> {
-    const { model, hooks, strategy, clock, tools, temperature, maxTokens } = this.#parts;
+    const { model, hooks, strategy, clock, tools, sampling } = this.#parts;
     const events = this.#events;
     const session = this.#session;
     for (let index = first; ; index++) {
@@ -182,8 +181,7 @@ class Episode {
         messages,
         tools: tools.definitions,
         seed: mixSeed(this.#run.seed, index),
-        ...(temperature !== undefined && { temperature }),
-        ...(maxTokens !== undefined && { maxTokens }),
+        ...sampling,
       };
       let response: ModelResponse;
       try {

@@ -2,12 +2,12 @@ import type { Clock } from "./clock.js";
 import type { AgentEvent } from "./event.js";
 import type { EventBus } from "./event-bus.js";
 import type { EventLog } from "./event-log.js";
-import type { LanguageModel } from "./model.js";
+import type { LanguageModel, SamplingSettings } from "./model.js";
 import type { Plugin } from "./plugin.js";
 import type { Trajectory } from "./step.js";
 
 /** What an agent is made of. */
-export interface AgentOptions {
+export interface AgentOptions extends SamplingSettings {
   readonly model: LanguageModel;
   readonly instructions?: string;
   readonly plugins?: readonly Plugin[];
@@ -17,10 +17,6 @@ export interface AgentOptions {
   /** Where every event but text-delta, tool-progress and plan-expand is kept. Without it nothing outlives the process. The agent does not close it. */
   readonly log?: EventLog;
   readonly budget?: Budget;
-  /** Sampling temperature of every call. Default: the model's own. */
-  readonly temperature?: number;
-  /** Longest response of one step, in tokens. Default: the model's own. */
-  readonly maxTokens?: number;
   /** Compaction runs between steps when the context is longer than this many tokens (4 characters = 1 token). Default: never. */
   readonly maxContextTokens?: number;
 }

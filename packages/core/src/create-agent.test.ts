@@ -153,7 +153,7 @@ describe("a run", () => {
     expect(events.at(-1)).toMatchObject({ cost: { inputTokens: 10, outputTokens: 2, dollars: 0.5 } });
   });
 
-  it("hands temperature and token limit to the model, and lets hooks rewrite the request in plugin order", async () => {
+  it("hands the settings of sampling to the model, and lets hooks rewrite the request in plugin order", async () => {
     const model = scriptedModel(["ok"]);
     const adding = (name: string) => ({
       name,
@@ -168,9 +168,12 @@ describe("a run", () => {
       model,
       temperature: 0.3,
       maxTokens: 9,
+      topP: 0.9,
+      stop: ["\n"],
       plugins: [adding("one"), adding("two"), { name: "looks on", hooks: { beforeModel: () => undefined } }],
     });
-    expect(model.requests[0]).toMatchObject({ temperature: 0.3, maxTokens: 9 });
+    expect(model.requests[0]).toMatchObject({ temperature: 0.3, maxTokens: 9, topP: 0.9, stop: ["\n"] });
+    await expect(createAgent({ model, minP: 2 })).rejects.toThrow("minP must be between 0 and 1, not 2");
     expect(model.requests[0]!.messages.map(({ content }) => content)).toEqual(["2+2?", "one", "two"]);
     expect(events.find(({ type }) => type === "observation")).toMatchObject({ added: [{ content: "2+2?" }] });
   });

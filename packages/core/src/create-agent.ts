@@ -8,6 +8,7 @@ import { EpisodeEvents, isLogged, logFailure } from "./episode-events.js";
 import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
 import { createEventBus } from "./event-bus.js";
+import { samplingSettings } from "./model.js";
 import { type PluginHost, startPlugins } from "./plugin-host.js";
 import { mixSeed, systemSeed } from "./random.js";
 import { ACTION_STRATEGY, MEMORY, MODEL, PLANNER } from "./service.js";
@@ -191,7 +192,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
 }
 
 function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
-  const { model, instructions, clock = systemClock, budget = {}, temperature, maxTokens, maxContextTokens } = options;
+  const { model, instructions, clock = systemClock, budget = {}, maxContextTokens } = options;
   const memory = host.find(MEMORY);
   const planner = host.find(PLANNER);
   const hooks = host.plugins.flatMap((plugin) => (plugin.hooks ? [plugin.hooks] : []));
@@ -209,8 +210,7 @@ function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
     ...(instructions !== undefined && { instructions }),
     ...(memory && { memory }),
     ...(planner && { planner }),
-    ...(temperature !== undefined && { temperature }),
-    ...(maxTokens !== undefined && { maxTokens }),
+    sampling: samplingSettings(options),
     ...(maxContextTokens !== undefined && { maxContextTokens }),
   };
 }
@@ -239,7 +239,8 @@ function failedResult(episodeId: string, sessionId: string, { code, message }: A
   return { id: episodeId, sessionId, steps: [], stopReason: "failed", answer: "", error: { code, message } };
 }
 
-function checkOptions({ model, budget = {}, maxTokens, maxContextTokens }: AgentOptions): void {
+function checkOptions(options: AgentOptions): void {
+  const { model, budget = {}, maxTokens, maxContextTokens } = options;
   if (typeof model?.generate !== "function") {
     throw new AgentError("agent/invalid-option", "createAgent needs a model, for example openaiModel({ model: … })");
   }
@@ -248,6 +249,7 @@ function checkOptions({ model, budget = {}, maxTokens, maxContextTokens }: Agent
       throw new AgentError("agent/invalid-option", `${name} must be more than 0, not ${value}`);
     }
   }
+  samplingSettings(options);
 }
 
 function checkFeedback({ score, correction }: Feedback): void {

@@ -1,3 +1,4 @@
+import { AgentError } from "./errors.js";
 import type { AssistantMessage, Message, ToolCall } from "./message.js";
 import type { TokenRecord } from "./step.js";
 
@@ -8,14 +9,47 @@ export interface ToolDefinition {
   readonly inputSchema: Readonly<Record<string, unknown>>;
 }
 
+/**
+ * How a response is drawn from a model. A model that cannot do what is asked for refuses the call with `model/unsupported-option`;
+ * none leaves a wish out.
+ */
+export interface SamplingSettings {
+  /** Default: the model's own. 0 takes the likeliest token. */
+  readonly temperature?: number;
+  /** Longest response of one call, in tokens. Default: the model's own. */
+  readonly maxTokens?: number;
+  /** Tokens are left out once likelier ones hold this share of the probability, 0–1 (nucleus sampling, arXiv:1904.09751). Default: none. */
+  readonly topP?: number;
+  /** Only so many of the likeliest tokens. Default: all. */
+  readonly topK?: number;
+  /** Only tokens at least this share as likely as the likeliest, 0–1 (arXiv:2407.01082). Default: all. */
+  readonly minP?: number;
+  /** The text ends before the first of these strings. Default: none. */
+  readonly stop?: readonly string[];
+}
+
+/** The settings among an object's fields that are given. @throws AgentError `model/invalid-option`. */
+export function samplingSettings(options: SamplingSettings): SamplingSettings {
+  const { temperature, maxTokens, topP, topK, minP, stop } = options;
+  const wrong = (name: string, what: string, value: unknown) =>
+    new AgentError("model/invalid-option", `${name} must be ${what}, not ${JSON.stringify(value) ?? value}`);
+  if (temperature !== undefined && !(temperature >= 0)) throw wrong("temperature", "0 or more", temperature);
+  if (maxTokens !== undefined && !(maxTokens > 0)) throw wrong("maxTokens", "more than 0", maxTokens);
+  if (topP !== undefined && !(topP > 0 && topP <= 1)) throw wrong("topP", "more than 0 and at most 1", topP);
+  if (topK !== undefined && !(Number.isInteger(topK) && topK > 0)) throw wrong("topK", "a whole number above 0", topK);
+  if (minP !== undefined && !(minP >= 0 && minP <= 1)) throw wrong("minP", "between 0 and 1", minP);
+  if (stop?.some((text) => text === "")) throw wrong("stop", "strings that are not empty", stop);
+  return Object.fromEntries(
+    Object.entries({ temperature, maxTokens, topP, topK, minP, stop }).filter(([, value]) => value !== undefined),
+  );
+}
+
 /** One model call. */
-export interface ModelRequest {
+export interface ModelRequest extends SamplingSettings {
   readonly messages: readonly Message[];
   readonly tools: readonly ToolDefinition[];
   /** Sampling seed; the same request with the same seed gives the same response where the model allows it. */
   readonly seed: number;
-  readonly temperature?: number;
-  readonly maxTokens?: number;
 }
 
 /** What a stream yields while the model writes. */

@@ -49,6 +49,33 @@ const partsOf = async (generated: AsyncIterable<ModelPart>) => {
 };
 
 describe("openaiModel", () => {
+  it("passes every sampling setting on, and refuses those that OpenAI has no field for", async () => {
+    const bodies: unknown[] = [];
+    const answer = (response: ServerResponse, body: unknown) => {
+      bodies.push(body);
+      stream(response).end(sse(delta({ content: "x" }), delta({}, "stop")));
+    };
+    const model = openaiModel({ model: "m", baseURL: await serve(answer) });
+    const wishes = { temperature: 0.5, maxTokens: 9, topP: 0.9, topK: 40, minP: 0.05, stop: ["\n\n"] };
+    await model.generate({ ...request, ...wishes }, { signal: never }).response();
+    expect(bodies[0]).toMatchObject({
+      seed: 7,
+      temperature: 0.5,
+      max_tokens: 9,
+      top_p: 0.9,
+      top_k: 40,
+      min_p: 0.05,
+      stop: ["\n\n"],
+    });
+    const openai = openaiModel({ model: "m", baseURL: "https://api.openai.com/v1", apiKey: "k" });
+    for (const wish of [{ topK: 40 }, { minP: 0.1 }]) {
+      const refused = openai.generate({ ...request, ...wish }, { signal: never }).response();
+      await expect(refused).rejects.toMatchObject({ code: "model/unsupported-option" });
+    }
+    const wrong = model.generate({ ...request, topP: 2 }, { signal: never }).response();
+    await expect(wrong).rejects.toThrow("topP must be more than 0 and at most 1, not 2");
+  });
+
   it("streams text and counts tokens and dollars", async () => {
     let body: Record<string, unknown> = {};
     mocked()

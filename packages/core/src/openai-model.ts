@@ -3,7 +3,14 @@ import type { ChatCompletionChunk, ChatCompletionCreateParamsStreaming } from "o
 import { contextTokens } from "./compaction.js";
 import { AgentError, messageOf } from "./errors.js";
 import type { AssistantMessage, ToolCall } from "./message.js";
-import type { FinishReason, LanguageModel, ModelPart, ModelRequest, ModelResponse } from "./model.js";
+import {
+  type FinishReason,
+  type LanguageModel,
+  type ModelPart,
+  type ModelRequest,
+  type ModelResponse,
+  samplingSettings,
+} from "./model.js";
 import { ModelError } from "./model-error.js";
 import { modelStream } from "./model-stream.js";
 import { parseToolCall, toOpenaiMessages, toOpenaiTools } from "./openai-messages.js";
@@ -77,8 +84,19 @@ export function openaiModel(options: OpenaiModelOptions): LanguageModel {
   };
 }
 
-function requestBody(model: string, request: ModelRequest, isOpenai: boolean): ChatCompletionCreateParamsStreaming {
-  const { messages, tools, seed, temperature, maxTokens } = request;
+/** `top_k` and `min_p` are no fields of OpenAI's own API, but of most servers that follow it. @throws AgentError `model/unsupported-option`. */
+function requestBody(
+  model: string,
+  request: ModelRequest,
+  isOpenai: boolean,
+): ChatCompletionCreateParamsStreaming & { readonly top_k?: number; readonly min_p?: number } {
+  const { messages, tools, seed } = request;
+  const { temperature, maxTokens, topP, topK, minP, stop } = samplingSettings(request);
+  for (const [name, value] of Object.entries({ topK, minP })) {
+    if (!isOpenai || value === undefined) continue;
+    const message = `model "${model}" of OpenAI has no ${name}; leave it out, or use topP`;
+    throw new AgentError("model/unsupported-option", message);
+  }
   const limit = isOpenai ? { max_completion_tokens: maxTokens ?? null } : { max_tokens: maxTokens ?? null };
   return {
     model,
@@ -89,6 +107,10 @@ function requestBody(model: string, request: ModelRequest, isOpenai: boolean): C
     ...(tools.length > 0 && { tools: toOpenaiTools(tools) }),
     ...(temperature !== undefined && { temperature }),
     ...(maxTokens !== undefined && limit),
+    ...(topP !== undefined && { top_p: topP }),
+    ...(topK !== undefined && { top_k: topK }),
+    ...(minP !== undefined && { min_p: minP }),
+    ...(stop !== undefined && { stop: [...stop] }),
   };
 }
 

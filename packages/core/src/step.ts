@@ -50,9 +50,14 @@ export interface AnswerAction {
 export interface TokenRecord {
   readonly promptIds: readonly number[];
   readonly ids: readonly number[];
-  /** log π_behaviour of each id at the sampling temperature, in nats. 0 where the mask is 0. */
+  /**
+   * log π_behaviour of each id under the whole softmax at the sampling temperature, in nats, as a full forward pass gives it. 0 where the
+   * mask is 0. A limit (top-p, top-k, min-p, a grammar) does not change it: a token that is the policy's own was drawn from the whole
+   * softmax and happened to keep within, so its importance ratio is π_θ ÷ π_behaviour with no correction. What limits forced is masked,
+   * and a policy that is to learn from all it writes samples without them.
+   */
   readonly logProbs: readonly number[];
-  /** 1 = sampled by the policy, 0 = forced (template, tool output). */
+  /** 1 = sampled by the policy, 0 = forced (template, tool output, a limit or grammar). */
   readonly mask: readonly number[];
   readonly temperature: number;
 }

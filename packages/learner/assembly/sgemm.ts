@@ -1,4 +1,4 @@
-import { sum4 } from "./exponential";
+import { multiplyRows } from "./rows";
 
 /*
  * C = α op(A) op(B) + β C in float32, row-major, for machines without a BLAS of their own (after Goto & van de Geijn, "Anatomy of
@@ -43,11 +43,11 @@ export function sgemm(
   c: usize,
   ldc: i32,
 ): void {
-  if (beta !== 1) scaleBlock(c, ldc, beta, m, n);
   if (transposeB && !transposeA && m <= FEW_ROWS) {
-    multiplyRows(a, lda, b, ldb, c, ldc, m, n, k, alpha);
+    multiplyRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     return;
   }
+  if (beta !== 1) scaleBlock(c, ldc, beta, m, n);
   const packedB = room;
   const packedA = room + ((<usize>BLOCK_DEPTH * <usize>BLOCK_COLUMNS) << 2);
   const tile = packedA + ((<usize>BLOCK_DEPTH * <usize>BLOCK_ROWS) << 2);
@@ -74,44 +74,6 @@ function scaleBlock(c: usize, ldc: i32, beta: f32, m: i32, n: i32): void {
         const at = start + ((<usize>i) << 2);
         store<f32>(at, load<f32>(at) * beta);
       }
-    }
-  }
-}
-
-/** C += α A Bᵀ for few rows: B is read once, as it lies. */
-function multiplyRows(
-  a: usize,
-  lda: i32,
-  b: usize,
-  ldb: i32,
-  c: usize,
-  ldc: i32,
-  m: i32,
-  n: i32,
-  k: i32,
-  alpha: f32,
-): void {
-  for (let column = 0; column < n; column++) {
-    const other = b + ((<usize>column * <usize>ldb) << 2);
-    for (let row = 0; row < m; row++) {
-      const x = a + ((<usize>row * <usize>lda) << 2);
-      let sum0 = f32x4.splat(0);
-      let sum1 = f32x4.splat(0);
-      let sum2 = f32x4.splat(0);
-      let sum3 = f32x4.splat(0);
-      let i = 0;
-      for (; i + 16 <= k; i += 16) {
-        const left = x + ((<usize>i) << 2);
-        const right = other + ((<usize>i) << 2);
-        sum0 = f32x4.add(sum0, f32x4.mul(v128.load(left), v128.load(right)));
-        sum1 = f32x4.add(sum1, f32x4.mul(v128.load(left, 16), v128.load(right, 16)));
-        sum2 = f32x4.add(sum2, f32x4.mul(v128.load(left, 32), v128.load(right, 32)));
-        sum3 = f32x4.add(sum3, f32x4.mul(v128.load(left, 48), v128.load(right, 48)));
-      }
-      let sum = sum4(f32x4.add(f32x4.add(sum0, sum1), f32x4.add(sum2, sum3)));
-      for (; i < k; i++) sum += load<f32>(x + ((<usize>i) << 2)) * load<f32>(other + ((<usize>i) << 2));
-      const at = c + ((<usize>row * <usize>ldc + <usize>column) << 2);
-      store<f32>(at, load<f32>(at) + alpha * sum);
     }
   }
 }

@@ -73,9 +73,29 @@ export interface TrainingSample {
   readonly teacherPromptIds?: readonly number[];
 }
 
+/**
+ * How the learning rate goes over the optimizer's steps. Its position is the optimizer's own `step`, so that a training that is resumed
+ * goes on where it was: see `scheduledShare`.
+ */
+export type LearningRateSchedule =
+  | { readonly shape: "constant"; readonly warmupSteps: number }
+  | {
+      readonly shape: "linear" | "cosine";
+      /** Steps over which the rate rises to its full size; 0 for none. */
+      readonly warmupSteps: number;
+      /** From this step on the rate is at its lowest. */
+      readonly totalSteps: number;
+      /** The lowest rate as a share of the full one, 0–1. */
+      readonly finalShare: number;
+    };
+
 /** Numbers of one update. Names are those of the papers. */
 export interface UpdateOptions {
   readonly learningRate: number;
+  /** Default: constant, without warm-up. */
+  readonly schedule?: LearningRateSchedule;
+  /** λ of AdamW, on matrices alone. Default 0, so that what is not touched stays. */
+  readonly weightDecay?: number;
   /**
    * `fixed` takes `learningRate` as it is. `noise-scale` shrinks it to what the batch is worth: the share of the gradient's power
    * on which two halves of the batch agree (arXiv:1812.06162, Eq. 2.7), so that noise alone moves nothing.

@@ -1,3 +1,4 @@
+import type { RopeScaling } from "../tensor/rotary-frequencies.js";
 import { headDimOf, type TransformerConfig, weightShapes } from "../tensor/transformer.js";
 import { CheckpointError } from "./checkpoint-error.js";
 import { elementCount, type StoredTensor } from "./stored-tensor.js";
@@ -25,6 +26,13 @@ export function assertFamily(file: string, field: string, name: unknown): assert
 /** The family whose options a configuration has. */
 export function familyOf(config: TransformerConfig): Family {
   return config.qk_norm === true ? "qwen3" : config.attention_bias === true ? "qwen2" : "llama";
+}
+
+/** Positions that a model holds: those that its files say, or those that YaRN stretches its first context to, which need not be said. */
+export function contextOf(said: number, scaling?: RopeScaling): number {
+  return scaling?.rope_type === "yarn"
+    ? Math.max(said, Math.floor(scaling.factor * scaling.original_max_position_embeddings))
+    : said;
 }
 
 /** @throws CheckpointError `checkpoint/corrupt` when the sizes of a configuration contradict each other. */

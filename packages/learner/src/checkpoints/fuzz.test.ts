@@ -4,10 +4,13 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { AgentError } from "@afterstate/core";
 import fc from "fast-check";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { createDecoder } from "../engine/decoder.js";
+import { type Machine, openMachine } from "../engine/machine.js";
+import { placeFrozen } from "../engine/weights.js";
 import { openTokenizer } from "../policy/tokenizer.js";
 import { readGgufHeader } from "./gguf-header.js";
-import { readPolicyFolder, writePolicyFolder } from "./policy-folder.js";
+import { type PolicyFiles, readPolicyFolder, writePolicyFolder } from "./policy-folder.js";
 import { readGguf, readGgufPolicy } from "./read-gguf.js";
 import { bytesAsFile, type SourceFile } from "./source-file.js";
 
@@ -79,13 +82,50 @@ function watched(bytes: Uint8Array): SourceFile & { readonly bytesRead: number }
   return result;
 }
 
+type Place = readonly (string | number)[];
+
+/** Where values stand in JSON: all of a small value, the first and the last of a long list. */
+function placesIn(value: unknown, before: Place = []): readonly Place[] {
+  if (typeof value !== "object" || value === null) return [before];
+  const keys = Array.isArray(value) ? [...value.keys()] : Object.keys(value);
+  const some = keys.length > 40 ? [...keys.slice(0, 5), ...keys.slice(-5)] : keys;
+  const inner = some.flatMap((key) => placesIn((value as Record<string | number, unknown>)[key], [...before, key]));
+  return before.length === 0 ? inner : [before, ...inner];
+}
+
+/** JSON with another value in a place; `undefined` takes it out. */
+function changed(value: unknown, [key, ...rest]: Place, other: unknown): unknown {
+  if (key === undefined) return other;
+  const inner = changed((value as Record<string | number, unknown> | undefined)?.[key], rest, other);
+  return Array.isArray(value) ? value.with(Number(key), inner) : { ...(value as object), [key]: inner };
+}
+
+const otherValue = fc.oneof(
+  fc.jsonValue(),
+  fc.constantFrom(undefined, null, -1, 0, 1, 2, 3, 2 ** 31, 1e308, 1e-308, "", "x", [], {}, true, [[]], [null]),
+);
+
+/** Scores of the CPU engine after a few tokens. */
+function scoresOf(machine: Machine, { config, weights }: PolicyFiles): Float32Array {
+  const block = placeFrozen(machine, weights);
+  const decoder = createDecoder(machine, config, block.placed);
+  const slot = decoder.openSlot(4);
+  try {
+    return decoder.decode([{ slot, ids: [5, 6, 7] }]).slice();
+  } finally {
+    slot.free();
+    decoder.free();
+    block.free();
+  }
+}
+
 describe("a damaged GGUF file", () => {
   it("is read or refused by name, and nothing beyond it is read", () => {
     let refused = 0;
     fc.assert(
       fc.property(fc.array(change(HEADER_BYTES, GGUF.length), { minLength: 1, maxLength: 3 }), (changes) => {
         const file = watched(applied(GGUF, changes));
-        if (refuses("x.gguf", () => readGgufPolicy(file))) refused++;
+        if (refuses("x.gguf", () => readGgufPolicy([file]))) refused++;
         expect(file.bytesRead).toBeLessThan(4 * file.size + 1_000_000);
       }),
       { numRuns: 2_000 },
@@ -95,13 +135,14 @@ describe("a damaged GGUF file", () => {
 
   it("is refused wherever it is cut off", () => {
     for (let size = 0; size < GGUF.length; size += size < HEADER_BYTES ? 7 : 1_009) {
-      expect(refuses("x.gguf", () => readGgufPolicy(bytesAsFile(GGUF.subarray(0, size), "x.gguf")))).toBe(true);
+      expect(refuses("x.gguf", () => readGgufPolicy([bytesAsFile(GGUF.subarray(0, size), "x.gguf")]))).toBe(true);
     }
   });
 });
 
 describe("a damaged policy folder", () => {
   let folder = "";
+  const machine = openMachine({ threads: 1 });
   const path = (name: string) => join(folder, name);
   const original = (name: string) => JSON.parse(whole.get(name)!.toString()) as Record<string, unknown>;
   const whole = new Map<string, Buffer>();
@@ -118,46 +159,73 @@ describe("a damaged policy folder", () => {
     writePolicyFolder(folder, readGguf(fixture("tiny-qwen3.gguf")));
     for (const name of NAMES) whole.set(name, readFileSync(path(name)));
   });
-  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  afterAll(() => {
+    machine.dispose();
+    rmSync(folder, { recursive: true, force: true });
+  });
 
   it.each(["config.json", "tokenizer_config.json", "generation_config.json"])(
-    "with another value in %s is read or refused by name",
+    "with another value in %s is read or refused by name, and computes numbers if it is read",
     (name) => {
-      const keys = Object.keys(original(name));
+      const places = [
+        ...placesIn(original(name)),
+        ["rope_scaling"],
+        ["rope_parameters"],
+        ["head_dim"],
+        ["layer_types"],
+      ];
+      let [refused, scored] = [0, 0];
       fc.assert(
-        fc.property(
-          fc.constantFrom(...keys, "rope_scaling", "rope_parameters", "head_dim"),
-          fc.jsonValue(),
-          (key, value) => {
-            writeFileSync(path(name), JSON.stringify({ ...original(name), [key]: value }));
-            refuses(folder, () => readPolicyFolder(folder));
-          },
-        ),
+        fc.property(fc.constantFrom(...places), otherValue, (place, value) => {
+          writeFileSync(path(name), JSON.stringify(changed(original(name), place, value)));
+          let files: PolicyFiles | undefined;
+          const read = () => {
+            files = readPolicyFolder(folder);
+          };
+          if (refuses(folder, read)) refused++;
+          // Deep and long ones are read, too; what they would take is theirs.
+          if (files === undefined || files.config.max_position_embeddings < 8) return;
+          expect(scoresOf(machine, files).every(Number.isFinite)).toBe(true);
+          scored++;
+        }),
         { numRuns: 300 },
       );
       writeFileSync(path(name), whole.get(name)!);
+      expect([refused > 20, scored > 20]).toEqual([true, true]);
     },
   );
 
-  it("with another value in tokenizer.json is opened or refused", () => {
-    const keys = ["model", "added_tokens", "pre_tokenizer", "normalizer", "decoder", "post_processor"];
+  it("with another value in tokenizer.json is refused, or opened and gives ids of its own", () => {
+    const places = placesIn(original("tokenizer.json"));
+    let [refused, used] = [0, 0];
+    const warn = vi.spyOn(console, "warn").mockImplementation(() => {}); // the library's, of what it does not know
     fc.assert(
-      fc.property(fc.constantFrom(...keys), fc.jsonValue(), (key, value) => {
-        writeFileSync(path("tokenizer.json"), JSON.stringify({ ...original("tokenizer.json"), [key]: value }));
-        let files: ReturnType<typeof readPolicyFolder> | undefined;
-        refuses(folder, () => {
+      fc.property(fc.constantFrom(...places), otherValue, (place, value) => {
+        writeFileSync(path("tokenizer.json"), JSON.stringify(changed(original("tokenizer.json"), place, value)));
+        let files: PolicyFiles | undefined;
+        const read = () => {
           files = readPolicyFolder(folder);
-        });
+        };
+        if (refuses(folder, read)) refused++;
         if (files === undefined) return;
         try {
-          openTokenizer(files);
+          const tokenizer = openTokenizer(files);
+          const ids = tokenizer.encodePrompt([{ role: "user", content: "The 12 ducks,\n\tÄ🦆" }], []);
+          const { vocab_size: vocab } = files.config;
+          expect(ids.filter((id) => !Number.isInteger(id) || id < 0 || id >= vocab)).toEqual([]);
+          expect(typeof tokenizer.decode(ids)).toBe("string");
+          used++;
         } catch (error) {
-          expect((error as AgentError).code).toMatch(/^checkpoint\/(corrupt|mismatch)$/);
+          if (!AgentError.isInstance(error)) throw error;
+          expect(error.code).toMatch(/^checkpoint\/(corrupt|mismatch)$/);
+          refused++;
         }
       }),
-      { numRuns: 300 },
+      { numRuns: 600 },
     );
+    warn.mockRestore();
     writeFileSync(path("tokenizer.json"), whole.get("tokenizer.json")!);
+    expect([refused > 50, used > 50]).toEqual([true, true]);
   });
 
   it("with damaged weights is read or refused by name", () => {

@@ -1,8 +1,8 @@
-import { type RopeScaling, rotaryFrequencies } from "../tensor/rotary-frequencies.js";
+import { type RopeScaling, rotaryFrequencies, YARN_TURNS, yarnAttentionFactor } from "../tensor/rotary-frequencies.js";
 import { headDimOf, type TransformerConfig } from "../tensor/transformer.js";
-import { assertConsistent, assertFamily, MAX_LAYERS } from "./architecture.js";
+import { assertConsistent, assertFamily, contextOf, MAX_LAYERS } from "./architecture.js";
 import { CheckpointError } from "./checkpoint-error.js";
-import { fieldsOf } from "./fields.js";
+import { type Fields, fieldsOf } from "./fields.js";
 import type { GgufHeader } from "./gguf-header.js";
 
 /** What llama.cpp takes where the metadata are silent. */
@@ -20,9 +20,7 @@ export function configFromGguf(file: string, header: GgufHeader, ropeFactors?: F
   assertFamily(file, "general.architecture", family);
   const fields = fieldsOf(file, Object.fromEntries(metadata));
   const key = (name: string) => `${family}.${name}`;
-  fields.only("split.count", [0, 1]);
   fields.only(key("expert_count"), [0]);
-  fields.only(key("rope.scaling.type"), ["none", "linear"]);
   fields.only(key("rope.scale_linear"), [1]); // the name that old files give to it
   fields.only(key("attention.sliding_window"), [0]);
   const heads = fields.size(key("attention.head_count"));
@@ -30,7 +28,8 @@ export function configFromGguf(file: string, header: GgufHeader, ropeFactors?: F
   const headDim = fields.size(key("attention.key_length"), { fallback: hidden / heads });
   fields.only(key("attention.value_length"), [headDim]);
   fields.only(key("rope.dimension_count"), [headDim]);
-  const linear = fields.text(key("rope.scaling.type")) === "linear" && fields.positive(key("rope.scaling.factor"));
+  const context = fields.size(key("context_length"));
+  const scaling = readScaling(fields, family, context);
   const config: TransformerConfig = {
     vocab_size: tensors.get("token_embd.weight")?.shape[0] ?? fields.size(key("vocab_size")),
     hidden_size: hidden,
@@ -38,17 +37,43 @@ export function configFromGguf(file: string, header: GgufHeader, ropeFactors?: F
     num_hidden_layers: fields.size(key("block_count"), { max: MAX_LAYERS }),
     num_attention_heads: heads,
     num_key_value_heads: fields.size(key("attention.head_count_kv"), { fallback: heads }),
-    max_position_embeddings: fields.size(key("context_length")),
+    max_position_embeddings: contextOf(context, scaling),
     rope_theta: fields.positive(key("rope.freq_base"), DEFAULT_ROPE_THETA),
     rms_norm_eps: shortest(fields.positive(key("attention.layer_norm_rms_epsilon"))),
     tie_word_embeddings: !tensors.has("output.weight"),
     ...(headDim * heads === hidden ? {} : { head_dim: headDim }),
     ...(family === "qwen2" ? { attention_bias: true } : {}),
     ...(family === "qwen3" ? { qk_norm: true } : {}),
-    ...(linear === false ? {} : { rope_scaling: { rope_type: "linear", factor: linear } as const }),
+    ...(scaling === undefined ? {} : { rope_scaling: scaling }),
   };
   assertConsistent(file, config);
   return ropeFactors === undefined ? config : { ...config, rope_scaling: llama3Scaling(file, config, ropeFactors) };
+}
+
+function readScaling(fields: Fields, family: string, context: number): RopeScaling | undefined {
+  const key = (name: string) => `${family}.rope.scaling.${name}`;
+  fields.only(key("type"), ["none", "linear", "yarn"]);
+  fields.only(key("attn_factor"), [1]);
+  switch (fields.text(key("type"))) {
+    case "linear":
+      return { rope_type: "linear", factor: fields.positive(key("factor")) };
+    case "yarn": {
+      const factor = fields.positive(key("factor"));
+      fields.only(key("yarn_ext_factor"), [1]);
+      fields.only(key("yarn_attn_factor"), [1]);
+      fields.only(key("yarn_log_multiplier"), [0]);
+      return {
+        rope_type: "yarn",
+        factor,
+        original_max_position_embeddings: fields.size(key("original_context_length"), { fallback: context }),
+        beta_fast: fields.positive(key("yarn_beta_fast"), YARN_TURNS.beta_fast),
+        beta_slow: fields.positive(key("yarn_beta_slow"), YARN_TURNS.beta_slow),
+        attention_factor: yarnAttentionFactor(factor),
+      };
+    }
+    default:
+      return undefined;
+  }
 }
 
 /** The decimal that a float32 was written for: 9.999999747378752e-6 → 0.00001. */

@@ -36,11 +36,13 @@ export function huggingFaceName(ggufName: string): string | undefined {
  *
  *   y[half · headDim/2 + j] = x[2j + half]        within each head
  *
- * @param data rows of any width. [heads · headDim, width]
+ * @param data rows of any width. [heads · headDim, width] @param result where to. [heads · headDim, width]
  */
-export function halvesFromNeighbours(data: Float32Array, heads: number, headDim: number): Float32Array {
+export function halvesFromNeighbours(
+  data: Float32Array,
+  { heads, headDim, result }: { readonly heads: number; readonly headDim: number; readonly result: Float32Array },
+): Float32Array {
   const width = data.length / (heads * headDim);
-  const result = new Float32Array(data.length);
   for (let row = 0; row < heads * headDim; row++) {
     const inHead = row % headDim;
     const j = inHead % (headDim / 2);

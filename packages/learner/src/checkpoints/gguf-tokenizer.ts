@@ -1,4 +1,5 @@
 import type { TokenizerFiles } from "../policy/tokenizer.js";
+import { addedToken, byteLevelTokenizer, tokenizerHead } from "./byte-level-tokenizer.js";
 import { CheckpointError } from "./checkpoint-error.js";
 import { type Fields, fieldsOf, shown } from "./fields.js";
 import type { GgufValue } from "./gguf-header.js";
@@ -87,9 +88,12 @@ export function tokenizerFromGguf(
 export function tokenizerJson(file: string, fields: Fields, vocabulary: GgufVocabulary): object {
   fields.only("tokenizer.ggml.model", ["gpt2", "llama"]);
   const { tokens, types, merges } = vocabulary;
-  const shared = { version: "1.0", truncation: null, padding: null, added_tokens: addedTokens(tokens, types) };
+  const added = addedTokens(tokens, types);
   if (fields.text("tokenizer.ggml.model") === "llama") {
-    return { ...shared, ...sentencePieceModel(vocabulary, fields.flag("tokenizer.ggml.add_space_prefix", true)) };
+    return {
+      ...tokenizerHead(added),
+      ...sentencePieceModel(vocabulary, fields.flag("tokenizer.ggml.add_space_prefix", true)),
+    };
   }
   const name = fields.text("tokenizer.ggml.pre");
   const known = PRE_TOKENIZERS.get(name ?? "");
@@ -101,42 +105,13 @@ export function tokenizerJson(file: string, fields: Fields, vocabulary: GgufVoca
       found: name ?? "nothing",
     });
   }
-  return {
-    ...shared,
-    normalizer: known.normalizer,
-    pre_tokenizer: known.pre_tokenizer,
-    post_processor: null,
-    decoder: { type: "ByteLevel", add_prefix_space: true, trim_offsets: true, use_regex: true },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: known.ignore_merges,
-      vocab: Object.fromEntries(tokens.map((content, id) => [content, id])),
-      merges,
-    },
-  };
+  const vocab = Object.fromEntries(tokens.map((content, id) => [content, id]));
+  return byteLevelTokenizer({ ...known, addedTokens: added, vocab, merges });
 }
 
 function addedTokens(tokens: readonly string[], types: readonly number[]): readonly object[] {
   return tokens.flatMap((content, id) =>
-    types[id] === CONTROL || types[id] === USER_DEFINED
-      ? [
-          {
-            id,
-            content,
-            single_word: false,
-            lstrip: false,
-            rstrip: false,
-            normalized: false,
-            special: types[id] === CONTROL,
-          },
-        ]
-      : [],
+    types[id] === CONTROL || types[id] === USER_DEFINED ? [addedToken(content, id, types[id] === CONTROL)] : [],
   );
 }
 

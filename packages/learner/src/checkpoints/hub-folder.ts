@@ -64,12 +64,7 @@ async function listWanted(id: string, { hubUrl, accessToken }: HubOptions): Prom
   try {
     for await (const entry of listFiles({ repo: id, ...given({ hubUrl, accessToken }) })) entries.push(entry);
   } catch (cause) {
-    const status = (cause as { statusCode?: unknown }).statusCode;
-    const [kind, found] =
-      status === 401 || status === 403 || status === 404
-        ? (["missing", `status ${status}: there is none, or it needs an accessToken`] as const)
-        : (["download", messageOf(cause)] as const);
-    throw new CheckpointError(kind, { file: id, expected: "a model of the Hugging Face hub", found, cause });
+    throw refusal(id, cause) ?? failure(id, "a model of the Hugging Face hub", messageOf(cause), cause);
   }
   const wanted = entries.filter(({ type, path }) => type === "file" && WANTED.test(path));
   const whole = wanted.some(({ path }) => path === "model.safetensors");
@@ -80,6 +75,23 @@ async function listWanted(id: string, { hubUrl, accessToken }: HubOptions): Prom
     expected: "model.safetensors or its shards",
     found: entries.map(({ path }) => path).join(", ") || "no files",
     remedy: "name a model with safetensors, or download a GGUF file and give its path",
+  });
+}
+
+function failure(file: string, expected: string, found: string, cause?: unknown): CheckpointError {
+  return new CheckpointError("download", { file, expected, found, cause });
+}
+
+/** What the hub answers for what is not there, and for what it does not show to everyone; undefined for other failures. */
+function refusal(file: string, cause: unknown): CheckpointError | undefined {
+  const status = (cause as { statusCode?: unknown }).statusCode;
+  if (status !== 401 && status !== 403 && status !== 404) return undefined;
+  return new CheckpointError("missing", {
+    file,
+    expected: "it on the Hugging Face hub",
+    found: `status ${status}: there is none, or not for everyone`,
+    remedy: "name another model, or give the accessToken of an account that may read it",
+    cause,
   });
 }
 
@@ -114,17 +126,15 @@ async function fetchFile(id: string, entry: ListFileEntry, folder: string, optio
     }
     await file.sync();
   } catch (cause) {
-    throw new CheckpointError("download", {
-      file: `${id}/${path}`,
-      expected: `${size} bytes`,
-      found: `${done} and then: ${messageOf(cause)}`,
-      cause,
-    });
+    throw (
+      refusal(`${id}/${path}`, cause) ??
+      failure(`${id}/${path}`, `${size} bytes`, `${done} and then: ${messageOf(cause)}`, cause)
+    );
   } finally {
     await file.close();
   }
   if (done < size) {
-    throw new CheckpointError("download", { file: `${id}/${path}`, expected: `${size} bytes`, found: `${done}` });
+    throw failure(`${id}/${path}`, `${size} bytes`, `${done}`);
   }
   if (!(await isIntact(part, entry))) {
     await rm(part);

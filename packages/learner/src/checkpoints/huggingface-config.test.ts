@@ -98,6 +98,33 @@ describe("config.json", () => {
     expect(llama).not.toHaveProperty("head_dim"); // 64 = 2048 / 32
   });
 
+  it("means YaRN's own numbers where it is silent, and the context that they stretch to", () => {
+    const { sliding_window, ...qwen } = PUBLISHED["Qwen2.5-0.5B-Instruct"];
+    const read4 = read({
+      ...qwen,
+      rope_scaling: { type: "yarn", factor: 4, original_max_position_embeddings: 32_768 },
+    });
+    expect(read4.rope_scaling).toEqual({
+      rope_type: "yarn",
+      factor: 4,
+      original_max_position_embeddings: 32_768,
+      beta_fast: 32,
+      beta_slow: 1,
+      attention_factor: 0.1 * Math.log(4) + 1,
+    });
+    expect(read4.max_position_embeddings).toBe(131_072);
+    expect(read(configToHuggingFace(read4) as Record<string, unknown>)).toEqual(read4);
+    const weighed = read({
+      ...qwen,
+      rope_scaling: { type: "yarn", factor: Math.E ** 10, mscale: 1, mscale_all_dim: 0.5 },
+    });
+    // (0.1 · 10 + 1) / (0.1 · 0.5 · 10 + 1) = 2 / 1.5
+    expect(weighed.rope_scaling).toMatchObject({
+      attention_factor: expect.closeTo(4 / 3, 12),
+      original_max_position_embeddings: 32_768,
+    });
+  });
+
   it("may hold the rotary numbers in one place, as newer files do", () => {
     const { rope_theta, rope_scaling, ...rest } = PUBLISHED["Llama-3.2-1B-Instruct"];
     expect(read({ ...rest, rope_parameters: { ...rope_scaling, rope_theta } })).toEqual(
@@ -117,8 +144,23 @@ describe("config.json", () => {
     ["another activation", { hidden_act: "gelu" }, /"hidden_act": expected "silu", found "gelu"/],
     [
       "another rotary scaling",
-      { rope_scaling: { rope_type: "yarn", factor: 4 } },
-      /"rope_scaling.rope_type".* found "yarn"/,
+      { rope_scaling: { rope_type: "longrope", factor: 4 } },
+      /"rope_scaling.rope_type".* found "longrope"/,
+    ],
+    [
+      "YaRN without a factor",
+      { rope_scaling: { rope_type: "yarn" } },
+      /"rope_scaling.factor": expected a number above 0/,
+    ],
+    [
+      "YaRN between pairs",
+      { rope_scaling: { rope_type: "yarn", factor: 4, truncate: false } },
+      /"rope_scaling.truncate": expected true, found false/,
+    ],
+    [
+      "layers with a sliding window",
+      { layer_types: ["full_attention", "sliding_attention"] },
+      /"layer_types.1": expected "full_attention", found "sliding_attention"/,
     ],
     ["biases of the output", { attention_bias: true }, /"attention_bias": expected false, found true/],
     ["biases of the feed-forward layer", { mlp_bias: true }, /"mlp_bias"/],

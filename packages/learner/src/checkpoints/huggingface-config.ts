@@ -1,6 +1,6 @@
-import type { RopeScaling } from "../tensor/rotary-frequencies.js";
+import { type RopeScaling, YARN_TURNS, yarnAttentionFactor } from "../tensor/rotary-frequencies.js";
 import type { TransformerConfig } from "../tensor/transformer.js";
-import { assertConsistent, assertFamily, familyOf, MAX_LAYERS } from "./architecture.js";
+import { assertConsistent, assertFamily, contextOf, familyOf, MAX_LAYERS } from "./architecture.js";
 import { CheckpointError } from "./checkpoint-error.js";
 import { type Fields, fieldsOf } from "./fields.js";
 
@@ -23,6 +23,9 @@ export function configFromHuggingFace(file: string, json: Readonly<Record<string
   fields.only("hidden_act", ["silu"]);
   fields.only("mlp_bias", [false]);
   fields.only("use_sliding_window", [false]);
+  [fields.value("layer_types") ?? []].flat().forEach((type, layer) => {
+    fieldsOf(file, { [layer]: type }, "layer_types.").only(`${layer}`, ["full_attention"]);
+  });
   fields.only("partial_rotary_factor", [1]);
   fields.only("quantization_config", []);
   // Qwen2 has biases of queries, keys and values whatever the file says; in the others the option would add one to the output, too.
@@ -30,7 +33,8 @@ export function configFromHuggingFace(file: string, json: Readonly<Record<string
   const heads = fields.size("num_attention_heads");
   const hidden = fields.size("hidden_size");
   const headDim = fields.size("head_dim", { fallback: family === "qwen3" ? 128 : hidden / heads });
-  const rope = readRope(file, fields);
+  const context = fields.size("max_position_embeddings", { fallback: DEFAULT_CONTEXT });
+  const rope = readRope(file, fields, context);
   const config: TransformerConfig = {
     vocab_size: fields.size("vocab_size"),
     hidden_size: hidden,
@@ -38,7 +42,7 @@ export function configFromHuggingFace(file: string, json: Readonly<Record<string
     num_hidden_layers: fields.size("num_hidden_layers", { max: MAX_LAYERS }),
     num_attention_heads: heads,
     num_key_value_heads: fields.size("num_key_value_heads", { fallback: heads }),
-    max_position_embeddings: fields.size("max_position_embeddings", { fallback: DEFAULT_CONTEXT }),
+    max_position_embeddings: contextOf(context, rope.scaling),
     rope_theta: rope.theta,
     rms_norm_eps: fields.positive("rms_norm_eps", DEFAULT_EPSILON),
     tie_word_embeddings: fields.flag("tie_word_embeddings", false),
@@ -52,7 +56,11 @@ export function configFromHuggingFace(file: string, json: Readonly<Record<string
 }
 
 /** `rope_theta` and `rope_scaling`; newer files hold both in `rope_parameters`. */
-function readRope(file: string, fields: Fields): { readonly theta: number; readonly scaling?: RopeScaling } {
+function readRope(
+  file: string,
+  fields: Fields,
+  context: number,
+): { readonly theta: number; readonly scaling?: RopeScaling } {
   const parameters = fields.value("rope_parameters") ?? fields.value("rope_scaling");
   if (parameters === undefined) return { theta: fields.positive("rope_theta", DEFAULT_ROPE_THETA) };
   const place = fields.has("rope_parameters") ? "rope_parameters" : "rope_scaling";
@@ -62,7 +70,7 @@ function readRope(file: string, fields: Fields): { readonly theta: number; reado
   const rope = fieldsOf(file, parameters as Record<string, unknown>, `${place}.`);
   const theta = rope.positive("rope_theta", fields.positive("rope_theta", DEFAULT_ROPE_THETA));
   const kind = rope.has("rope_type") ? "rope_type" : "type";
-  rope.only(kind, ["default", "linear", "llama3"]);
+  rope.only(kind, ["default", "linear", "llama3", "yarn"]);
   switch (rope.text(kind)) {
     case "linear":
       return { theta, scaling: { rope_type: "linear", factor: rope.positive("factor") } };
@@ -77,9 +85,29 @@ function readRope(file: string, fields: Fields): { readonly theta: number; reado
           original_max_position_embeddings: rope.size("original_max_position_embeddings"),
         },
       };
+    case "yarn":
+      return { theta, scaling: readYarn(rope, context) };
     default:
       return { theta };
   }
+}
+
+function readYarn(rope: Fields, context: number): RopeScaling {
+  rope.only("truncate", [true]);
+  const factor = rope.positive("factor");
+  const scaled = (key: string) => yarnAttentionFactor(factor, rope.positive(key));
+  const usual =
+    rope.has("mscale") && rope.has("mscale_all_dim")
+      ? scaled("mscale") / scaled("mscale_all_dim")
+      : yarnAttentionFactor(factor);
+  return {
+    rope_type: "yarn",
+    factor,
+    original_max_position_embeddings: rope.size("original_max_position_embeddings", { fallback: context }),
+    beta_fast: rope.positive("beta_fast", YARN_TURNS.beta_fast),
+    beta_slow: rope.positive("beta_slow", YARN_TURNS.beta_slow),
+    attention_factor: rope.positive("attention_factor", usual),
+  };
 }
 
 /** A config.json that other tools read as the same architecture. */

@@ -1,19 +1,11 @@
 import { GPT2_WORDS, splitBy } from "../policy/exact-pre-tokenizer.js";
+import { BYTE_LEVEL, type ByteLevelTokenizer } from "./byte-level-tokenizer.js";
 
-/** How a byte-level BPE tokenizer normalises and splits text before it merges, in the form of tokenizer.json. */
-export interface PreTokenizer {
-  readonly normalizer: object | null;
-  readonly pre_tokenizer: object;
-  /** A piece that is a whole token is taken as it is, without merging. */
-  readonly ignore_merges: boolean;
-}
-
-const BYTE_LEVEL = { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false };
+/** How a byte-level BPE tokenizer normalises and splits text before it merges. */
+export type PreTokenizer = Pick<ByteLevelTokenizer, "normalizer" | "preTokenizer" | "ignoreMerges">;
 
 const byRegexes = (regexes: readonly string[], rest: Partial<PreTokenizer> = {}): PreTokenizer => ({
-  normalizer: null,
-  pre_tokenizer: { type: "Sequence", pretokenizers: [...regexes.map(splitBy), BYTE_LEVEL] },
-  ignore_merges: false,
+  preTokenizer: { type: "Sequence", pretokenizers: [...regexes.map(splitBy), BYTE_LEVEL] },
   ...rest,
 });
 
@@ -21,7 +13,7 @@ const LLAMA3 = byRegexes(
   [
     "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+",
   ],
-  { ignore_merges: true },
+  { ignoreMerges: true },
 );
 const QWEN2 = byRegexes(
   [

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -55,6 +55,7 @@ describe("a small model in GGUF", () => {
   it.each([
     ["tiny-llama.gguf", "rope_scaling"],
     ["tiny-llama-linear.gguf", "rope_scaling"],
+    ["tiny-qwen2-yarn.gguf", "rope_scaling"],
     ["tiny-qwen3.gguf", "qk_norm"],
   ] as const)("%s gives others when %s is left out", async (name, option) => {
     const { config, weights } = readGguf(fixture(name));
@@ -89,6 +90,13 @@ describe("a small model in GGUF", () => {
     expect(rest).toEqual(others);
     expect(new Set(stopTokens)).toEqual(new Set(files.stopTokens));
     for (const [weight, { data }] of files.weights) expect(weights.get(weight)!.data).toEqual(data);
+  });
+
+  it.each([1, 2, 3])("in three files is read as from one, whichever is named (part %i)", (part) => {
+    const { weights, config, tokenizer } = readGguf(fixture("tiny-qwen2-yarn.gguf"));
+    const parts = readGguf(fixture(`tiny-qwen2-yarn-parts-0000${part}-of-00003.gguf`));
+    expect([parts.config, parts.tokenizer]).toEqual([config, tokenizer]);
+    expect(parts.weights).toEqual(weights);
   });
 
   it("of all types at once gives the weights that the Python package gguf dequantises", () => {
@@ -136,6 +144,30 @@ describe("a GGUF file that cannot be computed rightly", () => {
     const path = changed(name, find, replace);
     expect(() => readGguf(path)).toThrow(message);
     expect(() => readGguf(path)).toThrow(path);
+  });
+
+  it.each<[string, string, string, RegExp]>([
+    ["a part that is missing", "", "00003", /parts-00003-of-00003.gguf": expected a readable file/],
+    [
+      "a part in the place of another",
+      "00003",
+      "00002",
+      /00002-of-00003.gguf", "split.no": expected 1, found 2; put all parts into one folder/,
+    ],
+    ["a part twice", "00001", "00002", /00002-of-00003.gguf", "split.no": expected 1, found 0/],
+    ["a whole file as a part", "whole", "00002", /00002-of-00003.gguf", "split.count": expected 3, as the file's name/],
+  ])("is refused for %s", (_, from, to, message) => {
+    const part = (name: string) => `tiny-qwen2-yarn-parts-${name}-of-00003.gguf`;
+    for (const name of ["00001", "00002", "00003"]) copyFileSync(fixture(part(name)), join(folder, part(name)));
+    if (from === "") rmSync(join(folder, part(to)));
+    else copyFileSync(fixture(from === "whole" ? "tiny-qwen2-yarn.gguf" : part(from)), join(folder, part(to)));
+    expect(() => readGguf(join(folder, part("00001")))).toThrow(message);
+  });
+
+  it("is refused when a part is named as if it were whole", () => {
+    const path = join(folder, "part.gguf");
+    copyFileSync(fixture("tiny-qwen2-yarn-parts-00001-of-00003.gguf"), path);
+    expect(() => readGguf(path)).toThrow(/part.gguf", "split.count": expected 1, as the file's name says, found 3/);
   });
 
   it("is refused for a weight that is no number, by file, tensor and place", () => {

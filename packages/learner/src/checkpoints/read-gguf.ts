@@ -3,48 +3,57 @@ import type { WeightArray } from "../types.js";
 import { assertTensorsFit } from "./architecture.js";
 import { CheckpointError } from "./checkpoint-error.js";
 import { configFromGguf } from "./gguf-config.js";
-import { type GgufHeader, readGgufHeader } from "./gguf-header.js";
 import { halvesFromNeighbours, huggingFaceName } from "./gguf-names.js";
+import { type GgufParts, pathsOfParts, readGgufParts } from "./gguf-parts.js";
 import { tokenizerFromGguf } from "./gguf-tokenizer.js";
 import type { PolicyFiles } from "./policy-folder.js";
 import type { OnProgress } from "./progress.js";
-import { type SourceFile, withSourceFile } from "./source-file.js";
-import { assertFinite, readTensor, type StoredTensor } from "./stored-tensor.js";
+import { type SourceFile, withSourceFiles } from "./source-file.js";
+import { assertFinite, readTensor, type StoredTensor, sharedRoom } from "./stored-tensor.js";
 
 /** What a frequency is divided by under Llama 3's scaling; a constant, no weight. */
 const ROPE_FACTORS = "rope_freqs.weight";
 
-/** Reads a policy off a GGUF file: architecture, weights as float32, tokenizer and chat template. @throws CheckpointError */
+/**
+ * Reads a policy off a GGUF file: architecture, weights as float32, tokenizer and chat template. Of a model in several files,
+ * `name-00001-of-00003.gguf`, any one may be named.
+ *
+ * @throws CheckpointError
+ */
 export function readGguf(path: string, onProgress?: OnProgress): PolicyFiles {
-  return withSourceFile(path, (file) => readGgufPolicy(file, onProgress));
+  return withSourceFiles(pathsOfParts(path), (files) => readGgufPolicy(files, onProgress));
 }
 
-/** As {@link readGguf}. */
-export function readGgufPolicy(file: SourceFile, onProgress?: OnProgress): PolicyFiles {
-  const header = readGgufHeader(file);
-  const factors = header.tensors.get(ROPE_FACTORS);
-  const config = configFromGguf(file.name, header, factors === undefined ? undefined : readTensor(file, factors).data);
-  const tokenizer = tokenizerFromGguf(file.name, header.metadata, config.vocab_size);
-  const tensors = byHuggingFaceName(file.name, header);
-  assertTensorsFit(config, tensors, () => file.name);
-  const permuted = header.metadata.get("general.architecture") === "llama";
+/** As {@link readGguf}. @param files all parts, in order. */
+export function readGgufPolicy(files: readonly SourceFile[], onProgress?: OnProgress): PolicyFiles {
+  const parts = readGgufParts(files);
+  const { name: first } = files[0]!;
+  const factors = parts.tensors.get(ROPE_FACTORS);
+  const ropeFactors = factors && readTensor(parts.fileOf(ROPE_FACTORS)!, factors).data;
+  const config = configFromGguf(first, parts, ropeFactors);
+  const tokenizer = tokenizerFromGguf(first, parts.metadata, config.vocab_size);
+  const tensors = byHuggingFaceName(parts);
+  const fileOf = (name: string) => parts.fileOf(tensors.get(name)?.name ?? "") ?? files[0]!;
+  assertTensorsFit(config, tensors, (name) => fileOf(name).name);
+  const permuted = parts.metadata.get("general.architecture") === "llama";
   const weights = new Map<string, WeightArray>();
   for (const [name, tensor] of tensors) {
+    const file = fileOf(name);
     onProgress?.({ stage: "read", file: file.name, done: tensor.offset, total: file.size });
     weights.set(name, readWeight(file, tensor, name, permuted ? config : undefined));
   }
-  onProgress?.({ stage: "read", file: file.name, done: file.size, total: file.size });
+  for (const { name, size } of files) onProgress?.({ stage: "read", file: name, done: size, total: size });
   return { config, weights, ...tokenizer };
 }
 
-function byHuggingFaceName(file: string, { tensors }: GgufHeader): ReadonlyMap<string, StoredTensor> {
+function byHuggingFaceName({ tensors, fileOf }: GgufParts): ReadonlyMap<string, StoredTensor> {
   const named = new Map<string, StoredTensor>();
   for (const tensor of tensors.values()) {
     if (tensor.name === ROPE_FACTORS) continue;
     const name = huggingFaceName(tensor.name);
     if (name === undefined) {
       throw new CheckpointError("mismatch", {
-        file,
+        file: fileOf(tensor.name)!.name,
         tensor: tensor.name,
         expected: "no such tensor in this architecture",
         found: `one of shape [${tensor.shape.join(", ")}]`,
@@ -57,10 +66,11 @@ function byHuggingFaceName(file: string, { tensors }: GgufHeader): ReadonlyMap<s
 
 /** @param llama the architecture when query and key rows are in the order of Llama GGUFs. */
 function readWeight(file: SourceFile, tensor: StoredTensor, name: string, llama?: TransformerConfig): WeightArray {
-  const weight = readTensor(file, tensor);
+  const weight = readTensor(file, tensor, sharedRoom(tensor));
   assertFinite(file.name, tensor.name, weight);
   const [, projection] = /\.(q|k)_proj\.weight$/.exec(name) ?? [];
   if (llama === undefined || projection === undefined) return weight;
   const heads = projection === "q" ? llama.num_attention_heads : llama.num_key_value_heads;
-  return { shape: weight.shape, data: halvesFromNeighbours(weight.data, heads, headDimOf(llama)) };
+  const place = { heads, headDim: headDimOf(llama), result: sharedRoom(weight) };
+  return { shape: weight.shape, data: halvesFromNeighbours(weight.data, place) };
 }

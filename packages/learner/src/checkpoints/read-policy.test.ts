@@ -24,6 +24,8 @@ interface FakeHub {
   /** Changes what is sent of model.safetensors. */
   damaged: boolean;
   token: string | undefined;
+  /** What is answered for model.safetensors instead of it. */
+  modelStatus: number | undefined;
 }
 
 describe("readPolicy", () => {
@@ -75,7 +77,9 @@ describe("readPolicy", () => {
       "tokenizer_config.json",
     ]);
     const asked = hub.requests.length;
-    await read();
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    expect((await read()).config).toEqual(files.config);
     expect(hub.requests.length).toBe(asked);
   });
 
@@ -114,7 +118,7 @@ describe("readPolicy", () => {
     hub.token = "secret";
     await expect(read()).rejects.toMatchObject({
       code: "checkpoint/missing",
-      found: expect.stringMatching(/accessToken/),
+      message: expect.stringMatching(/status 401.*; name another model, or give the accessToken of an account/),
     });
     expect((await read([], "hf_secret")).config).toEqual(files.config);
     rmSync(cacheFolder, { recursive: true });
@@ -122,6 +126,41 @@ describe("readPolicy", () => {
     rmSync(join(origin, "model.safetensors"));
     await expect(read()).rejects.toThrow(/expected model.safetensors or its shards, found .*README.md/);
     await expect(readPolicy("no such/thing.gguf")).rejects.toThrow(/expected a folder, a .gguf file or an id/);
+  });
+
+  it.each([401, 403])(
+    "says that a model is not given to everyone when its weights are refused with %i",
+    async (status) => {
+      hub.modelStatus = status;
+      await expect(read()).rejects.toMatchObject({
+        code: "checkpoint/missing",
+        retryable: false,
+        file: `${ID}/model.safetensors`,
+        message: expect.stringMatching(new RegExp(`status ${status}: .*accessToken`)),
+      });
+      hub.modelStatus = undefined;
+      expect((await read()).config).toEqual(files.config);
+    },
+  );
+
+  it("says that weights do not come when the hub fails, and goes on later", async () => {
+    hub.modelStatus = 500;
+    await expect(read()).rejects.toMatchObject({
+      code: "checkpoint/download",
+      retryable: true,
+      message: expect.stringMatching(/expected \d+ bytes, found 0 and then: /),
+    });
+    expect(existsSync(join(model(), "..", "config.json"))).toBe(true);
+    hub.modelStatus = undefined;
+    expect((await read()).config).toEqual(files.config);
+  });
+
+  it("goes on offline with a model that came whole, and not with one that came in part", async () => {
+    hub.breakAfter = 60_000;
+    await expect(read()).rejects.toMatchObject({ code: "checkpoint/download" });
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+    await expect(read()).rejects.toMatchObject({ code: "checkpoint/download", file: ID });
   });
 
   it("says that the hub cannot be reached", async () => {
@@ -138,6 +177,7 @@ async function openFakeHub(folder: string): Promise<[Server, FakeHub]> {
     breakAfter: undefined,
     damaged: false,
     token: undefined,
+    modelStatus: undefined,
   } as FakeHub & {
     url: string;
   };
@@ -156,6 +196,10 @@ async function openFakeHub(folder: string): Promise<[Server, FakeHub]> {
     const file = join(folder, path.slice(`/${ID}/resolve/main/`.length));
     if (!path.startsWith(`/${ID}/resolve/main/`) || !existsSync(file)) {
       response.writeHead(404).end();
+      return;
+    }
+    if (hub.modelStatus !== undefined && path.endsWith("model.safetensors")) {
+      response.writeHead(hub.modelStatus).end();
       return;
     }
     const bytes = readFileSync(file);

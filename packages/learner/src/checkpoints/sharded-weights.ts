@@ -8,7 +8,7 @@ import { readJsonObject } from "./json-file.js";
 import type { OnProgress } from "./progress.js";
 import { readSafetensorsHeader } from "./safetensors.js";
 import { withSourceFile } from "./source-file.js";
-import { assertFinite, readTensor, type StoredTensor } from "./stored-tensor.js";
+import { assertFinite, readTensor, type StoredTensor, sharedRoom } from "./stored-tensor.js";
 
 const WHOLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
@@ -49,7 +49,7 @@ export function readFolderWeights(folder: string, config: TransformerConfig, onP
       for (const [name, tensor] of tensors) {
         if (fileOf.get(name) !== path) continue;
         onProgress?.({ stage: "read", file: path, done: tensor.offset, total: file.size });
-        const weight = readTensor(file, tensor);
+        const weight = readTensor(file, tensor, sharedRoom(tensor));
         assertFinite(path, name, weight);
         weights.set(name, weight);
       }

@@ -46,6 +46,13 @@ export function withSourceFile<T>(path: string, use: (file: SourceFile) => T): T
   }
 }
 
+/** Opens several files for as long as `use` runs. @throws as {@link withSourceFile}. */
+export function withSourceFiles<T>(paths: readonly string[], use: (files: readonly SourceFile[]) => T): T {
+  const [first, ...rest] = paths;
+  if (first === undefined) return use([]);
+  return withSourceFile(first, (file) => withSourceFiles(rest, (files) => use([file, ...files])));
+}
+
 /** Bytes in memory as a file. */
 export function bytesAsFile(bytes: Uint8Array, name: string): SourceFile {
   return {

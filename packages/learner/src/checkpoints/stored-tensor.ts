@@ -17,9 +17,17 @@ export interface StoredTensor {
 /** Read at once, in bytes at most: a large tensor needs this much on top of its float32 form. */
 const CHUNK_BYTES = 1 << 23;
 
-/** Reads a tensor as float32. @throws CheckpointError `checkpoint/corrupt` when the file is shorter than it was. */
-export function readTensor(file: SourceFile, { shape, type, offset, bytes }: StoredTensor): WeightArray {
-  const data = new Float32Array(elementCount(shape));
+/**
+ * Reads a tensor as float32.
+ *
+ * @param data where to. Default: an array of its own. [elements]
+ * @throws CheckpointError `checkpoint/corrupt` when the file is shorter than it was.
+ */
+export function readTensor(
+  file: SourceFile,
+  { shape, type, offset, bytes }: StoredTensor,
+  data: Float32Array = new Float32Array(elementCount(shape)),
+): WeightArray {
   const chunkBlocks = Math.floor(CHUNK_BYTES / type.blockBytes);
   const blocks = bytes / type.blockBytes;
   for (let block = 0; block < blocks; block += chunkBlocks) {
@@ -28,6 +36,11 @@ export function readTensor(file: SourceFile, { shape, type, offset, bytes }: Sto
     type.decode(file.read(offset + block * type.blockBytes, count * type.blockBytes), into);
   }
   return { shape, data };
+}
+
+/** Room for the weights of a model, which a thread can hand to another without a copy. */
+export function sharedRoom({ shape }: Pick<WeightArray, "shape">): Float32Array {
+  return new Float32Array(new SharedArrayBuffer(elementCount(shape) * Float32Array.BYTES_PER_ELEMENT));
 }
 
 /** Product of the sizes; 1 for a scalar. */

@@ -1,4 +1,12 @@
-import { dequantiseQ4_0, dequantiseQ4_1, dequantiseQ4_K, dequantiseQ6_K, dequantiseQ8_0 } from "./dequantise.js";
+import {
+  dequantiseIQ4_NL,
+  dequantiseQ4_0,
+  dequantiseQ4_1,
+  dequantiseQ5_0,
+  dequantiseQ5_1,
+  dequantiseQ8_0,
+} from "./dequantise.js";
+import { dequantiseQ2_K, dequantiseQ3_K, dequantiseQ4_K, dequantiseQ5_K, dequantiseQ6_K } from "./dequantise-k.js";
 import { HALVES } from "./half.js";
 
 /** How the numbers of a tensor are stored: in blocks of a fixed count of elements and bytes, little endian. */
@@ -50,26 +58,26 @@ export const GGUF_TYPES: ReadonlyMap<number, TensorType> = new Map([
   [1, F16],
   [2, { name: "Q4_0", blockElements: 32, blockBytes: 18, decode: dequantiseQ4_0 }],
   [3, { name: "Q4_1", blockElements: 32, blockBytes: 20, decode: dequantiseQ4_1 }],
+  [6, { name: "Q5_0", blockElements: 32, blockBytes: 22, decode: dequantiseQ5_0 }],
+  [7, { name: "Q5_1", blockElements: 32, blockBytes: 24, decode: dequantiseQ5_1 }],
   [8, { name: "Q8_0", blockElements: 32, blockBytes: 34, decode: dequantiseQ8_0 }],
+  [10, { name: "Q2_K", blockElements: 256, blockBytes: 84, decode: dequantiseQ2_K }],
+  [11, { name: "Q3_K", blockElements: 256, blockBytes: 110, decode: dequantiseQ3_K }],
   [12, { name: "Q4_K", blockElements: 256, blockBytes: 144, decode: dequantiseQ4_K }],
+  [13, { name: "Q5_K", blockElements: 256, blockBytes: 176, decode: dequantiseQ5_K }],
   [14, { name: "Q6_K", blockElements: 256, blockBytes: 210, decode: dequantiseQ6_K }],
+  [20, { name: "IQ4_NL", blockElements: 32, blockBytes: 18, decode: dequantiseIQ4_NL }],
   [30, BF16],
 ]);
 
 /** Names of the other numbers of `ggml_type`, for the error that refuses them. */
 export const UNREAD_GGUF_TYPES: ReadonlyMap<number, string> = new Map([
-  [6, "Q5_0"],
-  [7, "Q5_1"],
   [9, "Q8_1"],
-  [10, "Q2_K"],
-  [11, "Q3_K"],
-  [13, "Q5_K"],
   [15, "Q8_K"],
   [16, "IQ2_XXS"],
   [17, "IQ2_XS"],
   [18, "IQ3_XXS"],
   [19, "IQ1_S"],
-  [20, "IQ4_NL"],
   [21, "IQ3_S"],
   [22, "IQ2_S"],
   [23, "IQ4_XS"],

@@ -54,7 +54,14 @@ function tokenContents(
   if (typeof vocab !== "object" || vocab === null || !Array.isArray(added ?? [])) {
     throw new CheckpointError("corrupt", { file, expected: "model.vocab and added_tokens", found: "neither" });
   }
-  const contents = new Map(Object.entries(vocab).map(([content, id]) => [id as number, content]));
+  const contents = new Map<number, string>();
+  for (const [content, id] of Object.entries(vocab)) {
+    if (contents.has(id as number)) {
+      const found = `id ${shown(id)} of token ${shown(content)}, too`;
+      throw new CheckpointError("corrupt", { file, expected: "each id once", found });
+    }
+    contents.set(id as number, content);
+  }
   for (const token of (added ?? []) as readonly ({ id: number; content: string } | null)[]) {
     contents.set(token?.id ?? -1, token?.content ?? "");
   }

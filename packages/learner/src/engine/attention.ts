@@ -1,5 +1,6 @@
 import type { Call } from "./kernel-threads.js";
 import type { Address } from "./kernels.js";
+import { leastBusy } from "./least-busy.js";
 import type { Machine } from "./machine.js";
 import type { Model } from "./model.js";
 import type { PackedSequence } from "./packed-tokens.js";
@@ -44,13 +45,6 @@ function openLanes(machine: Machine, model: Model, sequences: readonly PackedSeq
     slopes: arena.take(room),
     work: 0,
   }));
-}
-
-/** The lane with the least to do, which gets `work` more. */
-export function leastBusy<T extends { work: number }>(lanes: readonly T[], work: number): T {
-  const lane = lanes.reduce((least, lane) => (lane.work < least.work ? lane : least));
-  lane.work += work;
-  return lane;
 }
 
 /** Blocks of queries of a sequence, each with the keys that it sees: those before `to`. */

@@ -1,6 +1,6 @@
-import { leastBusy } from "./attention.js";
 import type { Call } from "./kernel-threads.js";
 import type { Address } from "./kernels.js";
+import { leastBusy } from "./least-busy.js";
 import type { Machine } from "./machine.js";
 import type { Model } from "./model.js";
 

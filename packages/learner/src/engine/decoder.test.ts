@@ -50,6 +50,56 @@ describe("a decoder", () => {
     scores.forEach((score, id) => expect(oneByOne[id]).toBeCloseTo(score, 4));
   });
 
+  it("gives a slot the same bits whatever is fed beside it, on one thread or two, token by token or each of several", () => {
+    const wide = {
+      ...TINY_CONFIG,
+      vocab_size: 307,
+      hidden_size: 96,
+      intermediate_size: 200,
+      max_position_embeddings: 400,
+    };
+    for (const [config, threads] of [...Object.values(ARCHITECTURES), wide].flatMap((one) =>
+      [1, 2].map((threads) => [one, threads] as const),
+    )) {
+      const machine = openMachine({ threads });
+      const { learned, frozen } = drawnWeights(config, 5);
+      const weights = placeFrozen(machine, new Map([...(frozen ?? []), ...learned])).placed;
+      const decoder = createDecoder(machine, config, weights);
+      const open = () => decoder.openSlot(24);
+      const prompt = [1, 5, 9, 2, 2, 7, 3];
+      const written = [4, 8, 1, 6];
+      const alone = open();
+      const expected = [
+        [...decoder.decode([{ slot: alone, ids: prompt }])],
+        ...written.map((id) => [...decoder.decode([{ slot: alone, ids: [id] }])]),
+      ];
+
+      const [among, drafted, ...others] = Array.from({ length: 19 }, open);
+      const row = (scores: Float32Array, index: number) =>
+        [...scores].slice(index * config.vocab_size, (index + 1) * config.vocab_size);
+      const promptBeside = decoder.decode([
+        ...others.map((slot, i) => ({ slot, ids: prompt.slice(0, 1 + (i % 6)) })),
+        { slot: among!, ids: prompt },
+        { slot: drafted!, ids: prompt },
+      ]);
+      expect(row(promptBeside, others.length)).toEqual(expected[0]);
+      written.forEach((id, t) => {
+        const beside = others.slice(0, 4 * t + 1).map((slot, i) => ({ slot, ids: [(i + t) % 11] }));
+        const scores = decoder.decode([...beside, { slot: among!, ids: [id] }]);
+        expect(row(scores, beside.length)).toEqual(expected[t + 1]);
+      });
+
+      decoder.decode([{ slot: drafted!, ids: [10, 10], each: true }]);
+      drafted!.rollBack(prompt.length);
+      const each = decoder.decode([
+        { slot: drafted!, ids: written, each: true },
+        { slot: others[0]!, ids: [3, 3] },
+      ]);
+      written.forEach((_, t) => expect(row(each, t)).toEqual(expected[t + 1]));
+      machine.dispose();
+    }
+  });
+
   it("refuses more tokens than a slot has room for", () => {
     const machine = openMachine({ threads: 1 });
     const decoder = createDecoder(

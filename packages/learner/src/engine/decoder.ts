@@ -5,8 +5,8 @@ import type { Address } from "./kernels.js";
 import { type Attend, layerForward, type Rows, takeActivations } from "./layer.js";
 import type { Machine } from "./machine.js";
 import { modelOf } from "./model.js";
-import type { PackedSequence } from "./packed-tokens.js";
 import { openRotaryTable } from "./rotary-table.js";
+import { inGroups, type RowGroup } from "./row-groups.js";
 import type { PlacedWeights } from "./weights.js";
 
 /** A sequence that is being decoded, with the keys and values of what it has seen. */
@@ -15,13 +15,17 @@ export interface Slot {
   readonly length: number;
   /** Tokens it has room for. */
   readonly capacity: number;
+  /** Forgets the tokens from `length` on, e.g. those of a draft that was not accepted. */
+  rollBack(length: number): void;
   free(): void;
 }
 
-/** New tokens of a slot: a prompt, or the token that was sampled last. At least one. */
+/** New tokens of a slot: a part of a prompt, or tokens that were sampled or drafted. At least one. */
 export interface Feed {
   readonly slot: Slot;
   readonly ids: readonly number[];
+  /** Scores after each token, as if they were fed one by one; else after the last. */
+  readonly each?: boolean;
 }
 
 /** Runs tokens through a model with a key-value cache. */
@@ -29,9 +33,13 @@ export interface Decoder {
   /** A slot with room for `capacity` tokens. */
   openSlot(capacity: number): Slot;
   /**
-   * Runs the new tokens of any slots at once: prompts and single tokens side by side, each weight read once for all of them.
+   * Runs the new tokens of any slots at once: prompts and single tokens side by side, each weight read once for all single tokens.
    *
-   * @returns scores of the token after each feed's last, in the order of the feeds; valid until the machine is used again. [feeds, vocab]
+   * A slot's scores do not depend, in any bit, on what is fed beside it: a prompt is computed together with nothing else, and tokens
+   * that are fed one by one or with `each` on their own. They do depend on the parts in which a prompt is fed.
+   *
+   * @returns scores of the token after each feed's last, or after each of its tokens, in the order of the feeds; valid until the
+   * machine is used again. [scored, vocab]
    * @throws AgentError `engine/slot-full`.
    */
   decode(feeds: readonly Feed[]): Float32Array;
@@ -46,6 +54,18 @@ class Cache implements Slot {
     readonly capacity: number,
     readonly free: () => void,
   ) {}
+
+  rollBack(length: number): void {
+    this.length = Math.min(this.length, length);
+  }
+}
+
+/** A feed with its rows in a pass. */
+interface PlacedFeed {
+  readonly cache: Cache;
+  readonly start: number;
+  readonly length: number;
+  readonly alone: boolean;
 }
 
 /** A decoder over placed weights. */
@@ -58,35 +78,23 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
 
   /** Attention of new tokens on their slots, after they were appended there. */
   const attendOn =
-    (caches: readonly Cache[], sequences: readonly PackedSequence[], layer: number): Attend =>
+    (feeds: readonly PlacedFeed[], layer: number): Attend =>
     (rows, out) =>
       attendOnCaches(
         machine,
         model,
-        caches.map((cache, index) => {
-          const { start, length } = sequences[index]!;
-          const half = keyValueHeads * cache.capacity * headDim * 4;
-          const keys = cache.address + layer * 2 * half;
-          const [q, kv] = [start * heads * headDim * 4, start * keyValueHeads * headDim * 4];
-          kernels.appendHeads(rows.keys + kv, keys, keyValueHeads, headDim, cache.capacity, cache.length, length);
-          kernels.appendHeads(
-            rows.values + kv,
-            keys + half,
-            keyValueHeads,
-            headDim,
-            cache.capacity,
-            cache.length,
-            length,
-          );
-          return {
-            queries: rows.queries + q,
-            out: out + q,
-            keys,
-            values: keys + half,
-            before: cache.length,
-            count: length,
-            capacity: cache.capacity,
+        feeds.flatMap(({ cache, start, length, alone }) => {
+          const { capacity, length: before } = cache;
+          const keys = cache.address + layer * 2 * keyValueHeads * capacity * headDim * 4;
+          const values = keys + keyValueHeads * capacity * headDim * 4;
+          const kv = start * keyValueHeads * headDim * 4;
+          kernels.appendHeads(rows.keys + kv, keys, keyValueHeads, headDim, capacity, before, length);
+          kernels.appendHeads(rows.values + kv, values, keyValueHeads, headDim, capacity, before, length);
+          const ofRows = (from: number, count: number) => {
+            const q = (start + from) * heads * headDim * 4;
+            return { queries: rows.queries + q, out: out + q, keys, values, before: before + from, count, capacity };
           };
+          return alone ? Array.from({ length }, (_, t) => ofRows(t, 1)) : [ofRows(0, length)];
         }),
       );
 
@@ -97,7 +105,6 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
     },
 
     decode(feeds) {
-      const caches = feeds.map(({ slot }) => slot as Cache);
       for (const { slot, ids } of feeds) {
         if (slot.length + ids.length > slot.capacity) {
           throw new AgentError(
@@ -107,59 +114,62 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
         }
       }
       table.reach(Math.max(...feeds.map(({ slot, ids }) => slot.length + ids.length)));
-      const count = feeds.reduce((sum, { ids }) => sum + ids.length, 0);
+      const placed = place(feeds);
       const scores = arena.pass(() => {
+        const count = feeds.reduce((sum, { ids }) => sum + ids.length, 0);
         const positions = arena.take(count);
         const x = arena.take(count * hidden);
         const view = arena.integers(positions, count);
-        let start = 0;
-        const sequences = feeds.map(({ slot, ids }) => {
-          ids.forEach((id, t) => {
-            view[start + t] = slot.length + t;
+        placed.forEach(({ cache, start }, feed) => {
+          feeds[feed]!.ids.forEach((id, t) => {
+            view[start + t] = cache.length + t;
             arena.floats.set(
               model.embedding.data.subarray(id * hidden, (id + 1) * hidden),
               x / 4 + (start + t) * hidden,
             );
           });
-          start += ids.length;
-          return { start: start - ids.length, length: ids.length };
         });
-        const rows: Rows = { count, sequences, positions, cos: table.cos, sin: table.sin };
-        const last = runLayers(rows, x, (layer) => attendOn(caches, sequences, layer));
-        return scoresOf(last, sequences);
+        const rows: Rows = { count, sequences: placed, positions, cos: table.cos, sin: table.sin };
+        const last = runLayers(rows, x, groupsOf(placed), (layer) => attendOn(placed, layer));
+        return scoresOf(
+          last,
+          feeds.flatMap(({ each, ids }, feed) => {
+            const { start } = placed[feed]!;
+            return each === true ? ids.map((_, t) => start + t) : [start + ids.length - 1];
+          }),
+        );
       });
-      feeds.forEach(({ ids }, index) => {
-        caches[index]!.length += ids.length;
-      });
+      for (const { cache, length } of placed) cache.length += length;
       return scores;
     },
 
     free: () => table.free(),
   };
 
-  function runLayers(rows: Rows, x: Address, attend: (layer: number) => Attend): Address {
+  function runLayers(rows: Rows, x: Address, groups: readonly RowGroup[], attend: (layer: number) => Attend): Address {
+    const grouped = inGroups(machine, groups);
     let [now, next] = [x, arena.take(rows.count * hidden)];
     model.layers.forEach((layer, index) => {
       arena.scope(() => {
         const kept = takeActivations(machine, model, layer, rows, false);
-        layerForward(machine, model, layer, rows, now, next, kept, attend(index));
+        layerForward(grouped, model, layer, rows, now, next, kept, attend(index));
       });
       [now, next] = [next, now];
     });
     return now;
   }
 
-  /** Scores after the last token of each sequence. [sequences, vocab] */
-  function scoresOf(x: Address, sequences: readonly PackedSequence[]): Float32Array {
-    const count = sequences.length;
-    const [places, picked, normed, scale] = [
+  /** Scores after some rows. [picked, vocab] */
+  function scoresOf(x: Address, places: readonly number[]): Float32Array {
+    const count = places.length;
+    const [indices, picked, normed, scale] = [
       arena.take(count),
       arena.take(count * hidden),
       arena.take(count * hidden),
       arena.take(count),
     ];
-    arena.integers(places, count).set(sequences.map(({ start, length }) => start + length - 1));
-    kernels.gatherRows(x, places, picked, hidden, count);
+    arena.integers(indices, count).set(places);
+    kernels.gatherRows(x, indices, picked, hidden, count);
     kernels.rmsNorm(picked, model.norm.address!, normed, scale, config.rms_norm_eps, hidden, count);
     const scores = arena.take(count * vocab);
     machine.multiply({
@@ -173,7 +183,28 @@ export function createDecoder(machine: Machine, config: TransformerConfig, weigh
       transposeB: true,
       c: scores,
       ldc: vocab,
+      rowsAlone: true,
     });
     return arena.view(scores, count * vocab);
   }
+}
+
+/** Rows of a pass: first the tokens that are computed on their own, then the prompts. In the order of the feeds. */
+function place(feeds: readonly Feed[]): readonly PlacedFeed[] {
+  const alone = feeds.map(({ ids, each }) => each === true || ids.length === 1);
+  let single = 0;
+  let together = feeds.reduce((sum, { ids }, feed) => sum + (alone[feed] ? ids.length : 0), 0);
+  return feeds.map(({ slot, ids: { length } }, feed) => {
+    const start = alone[feed] ? single : together;
+    if (alone[feed]) single += length;
+    else together += length;
+    return { cache: slot as Cache, start, length, alone: alone[feed]! };
+  });
+}
+
+/** One group of all tokens on their own, one of each prompt. */
+function groupsOf(placed: readonly PlacedFeed[]): readonly RowGroup[] {
+  const single = placed.reduce((sum, { alone, length }) => sum + (alone ? length : 0), 0);
+  const prompts = placed.filter(({ alone }) => !alone);
+  return single === 0 ? prompts : [{ start: 0, length: single, alone: true }, ...prompts];
 }

@@ -10,15 +10,18 @@ export type Call = readonly number[];
 export type Callables = readonly ((...numbers: number[]) => unknown)[];
 
 /**
- * Of one thread: what it has been asked for, what it has done, how many calls, whether one of them failed, and whether somebody has
- * taken them on. A thread that does not get a core in time finds that the caller has done its part. int32.
+ * Of one thread: what it has been asked for, what it has done, how many calls, whether one of them failed, whether somebody has
+ * taken them on, and whether the thread is up. One that does not get a core in time finds that the caller has done its part. int32.
  */
 const ASKED = 0;
 const DONE = 1;
 const COUNT = 2;
 const FAILED = 3;
 const TAKEN = 4;
-const STATE_BYTES = 20;
+const UP = 5;
+const STATE_BYTES = 24;
+/** A thread that is not up by then is left to come later; its part is done in its stead. */
+const START_MS = 5_000;
 /** Float64s of one thread's letter box; each call takes its length, which, and its arguments. */
 const BOX = 32_768;
 /** A call has at most so many arguments. */
@@ -31,7 +34,7 @@ const SPINS = 20_000;
 function callablesOf(kernels: KernelExports, blas: BlasCalls | undefined): Callables {
   const names = Object.keys(kernels).sort() as (keyof KernelExports)[];
   const own = names.map((name) => kernels[name] as (...numbers: number[]) => unknown);
-  return blas === undefined ? own : [...own, blas.gemm, blas.gemv];
+  return blas === undefined ? own : [...own, blas.gemm, blas.gemv, blas.gemvRows, blas.gemmRows];
 }
 
 /**
@@ -44,6 +47,8 @@ const kernels = new WebAssembly.Instance(module, { env: { memory } }).exports;
 kernels.useRoom(room);
 const blas = origin && (${bindBlas.toString()})(require(origin[0]), origin[1]);
 const callables = (${callablesOf.toString()})(kernels, blas);
+Atomics.store(state, ${UP}, 1);
+Atomics.notify(state, ${UP});
 for (let seen = 0; ; ) {
   for (let spin = 0; spin < ${SPINS} && Atomics.load(state, ${ASKED}) === seen; spin++);
   Atomics.wait(state, ${ASKED}, seen);
@@ -96,6 +101,13 @@ export function openKernelThreads(
     return { worker, state, values };
   };
 
+  /** A process that ends while a thread still loads BLAS would be aborted: nothing goes on before the threads are up. */
+  const startUpTo = (count: number): void => {
+    const starting = rooms.slice(threads.length, count).map(start);
+    for (const { state } of starting) Atomics.wait(state, UP, 0, START_MS);
+    threads.push(...starting);
+  };
+
   const ask = ({ state, values }: Thread, calls: readonly Call[]): void => {
     let at = 0;
     for (const call of calls) {
@@ -131,7 +143,7 @@ export function openKernelThreads(
   return {
     callables,
     run(lists) {
-      while (threads.length < lists.length - 1) threads.push(start(rooms[threads.length]!));
+      if (threads.length < lists.length - 1) startUpTo(lists.length - 1);
       for (let from = 0; lists.some((list) => list.length > from); from += most) {
         const parts = lists.map((list) => list.slice(from, from + most));
         const asked = parts.slice(1).flatMap((calls, index) => {

@@ -138,6 +138,8 @@ export interface Kernels {
 export type KernelExports = Readonly<Record<keyof Kernels, (...numbers: number[]) => number>> & {
   /** C = α op(A) op(B) + β C: transposeA, transposeB, m, n, k, α, A, lda, B, ldb, β, C, ldc. */
   sgemm(...numbers: number[]): void;
+  /** C = α A Bᵀ + β C, each row as if it were alone: m, n, k, α, A, lda, B, ldb, β, C, ldc. */
+  multiplyRows(...numbers: number[]): void;
   /** Bytes that {@link useRoom} needs. */
   roomBytes(): number;
   /** Gives an instance memory of its own to pack blocks of products in. */

@@ -3,7 +3,9 @@ import { type Blas, loadBlas } from "../tensor/blas.js";
 import { Arena } from "./arena.js";
 import { type Call, type KernelThreads, openKernelThreads } from "./kernel-threads.js";
 import { type Address, bindKernels, compileKernels, type KernelExports, type Kernels } from "./kernels.js";
+import { leastBusy } from "./least-busy.js";
 import { encodeOnBlas, encodeOnKernel, type Matrix, type Product, partsOf, splitProduct } from "./product.js";
+import { openRowsTogether, type RowBlock } from "./rows-together.js";
 import { BY_COLUMN, floatsOf } from "./shared-kernels.js";
 
 /** The memory, the kernels and the matrix product of one engine. */
@@ -18,6 +20,8 @@ export interface Machine {
   readonly readsAnywhere: boolean;
   /** An array that products read. It must not be collected as long as they do. @param address where it lies in the arena, if it does. */
   matrix(data: Float32Array, address?: Address): Matrix;
+  /** Whether the rows of a product are done as fast each by itself (`Product.rowsAlone`) as all together. */
+  rowsAloneAreFast({ n, k }: Product): boolean;
   multiply(product: Product): void;
   /** Products that do not touch what others of them write, side by side. */
   multiplyAll(products: readonly Product[]): void;
@@ -57,7 +61,8 @@ export function openMachine(options: MachineOptions = {}): Machine {
       .sort()
       .map((name, index) => [name, index]),
   );
-  const encode = encoder(arena, blas, indices);
+  const together = blas === undefined ? () => undefined : openRowsTogether(blas);
+  const encode = encoder(arena, blas, indices, together);
   const call = (name: keyof Kernels, ...numbers: number[]): Call => [indices.get(name)!, ...numbers];
   const multiplyAll = (products: readonly Product[]): void => {
     const wanted = products.filter(({ m, n }) => m > 0 && n > 0);
@@ -69,11 +74,13 @@ export function openMachine(options: MachineOptions = {}): Machine {
       for (const [which, ...numbers] of wanted.map(encode)) threads.callables[which!]!(...numbers);
       return;
     }
-    const lists = Array.from({ length: parts }, (): Call[] => []);
+    const shares = Array.from({ length: parts }, () => ({ calls: [] as Call[], work: 0 }));
     for (const product of wanted) {
-      splitProduct(product, Math.min(parts, partsOf(product))).forEach((part, lane) => lists[lane]!.push(encode(part)));
+      for (const part of splitProduct(product, Math.min(parts, partsOf(product)))) {
+        leastBusy(shares, part.m * part.n * part.k).calls.push(encode(part));
+      }
     }
-    threads.run(lists);
+    threads.run(shares.map(({ calls }) => calls));
   };
   return {
     description: blas?.name ?? "SIMD, no BLAS found",
@@ -86,6 +93,7 @@ export function openMachine(options: MachineOptions = {}): Machine {
       ...(address !== undefined && { address }),
       ...(blas !== undefined && { pointer: blas.addressOf(data) }),
     }),
+    rowsAloneAreFast: ({ n, k }) => together(n, k) !== undefined,
     multiply: (product) => multiplyAll([product]),
     multiplyAll,
     product: encode,
@@ -96,12 +104,24 @@ export function openMachine(options: MachineOptions = {}): Machine {
 }
 
 /** Chooses what a product runs on. */
-function encoder(arena: Arena, blas: Blas | undefined, indices: ReadonlyMap<string, number>): (p: Product) => Call {
-  const sgemm = indices.get("sgemm")!;
-  if (blas === undefined) return (product) => encodeOnKernel(product, sgemm);
-  const [gemm, gemv] = [indices.size, indices.size + 1];
+function encoder(
+  arena: Arena,
+  blas: Blas | undefined,
+  indices: ReadonlyMap<string, number>,
+  together: (n: number, k: number) => RowBlock | undefined,
+): (product: Product) => Call {
+  const multipliers = {
+    sgemm: indices.get("sgemm")!,
+    multiplyRows: indices.get("multiplyRows")!,
+    gemm: indices.size,
+    gemv: indices.size + 1,
+    gemvRows: indices.size + 2,
+    gemmRows: indices.size + 3,
+  };
+  if (blas === undefined) return (product) => encodeOnKernel(product, multipliers);
   const base = blas.addressOf(arena.floats); // shared memory grows in place
-  return (product) => encodeOnBlas(product, base, { gemm, gemv, sgemm });
+  return (product) =>
+    encodeOnBlas(product, base, multipliers, product.rowsAlone === true ? together(product.n, product.k) : undefined);
 }
 
 /** The kernels by their whole size, on the threads where that is worth it. */

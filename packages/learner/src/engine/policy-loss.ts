@@ -16,8 +16,8 @@ export interface PolicyBatch {
   readonly oldLogProbs: Float32Array;
   /** Whether {@link oldLogProbs} are there; set by whoever ran the first pass. */
   oldKnown: boolean;
-  /** log π_reference of every token. [counted, vocab] */
-  readonly reference: Address;
+  /** log π_reference of every token, where it is held: see {@link withReference}. [counted, vocab] */
+  readonly reference: Address | undefined;
   /** Absent when no row has a hint. */
   readonly lesson?: Lesson;
   dispose(): void;
@@ -38,13 +38,15 @@ export interface Lesson {
 /**
  * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them. The teacher is the policy itself,
  * seeing the hint.
+ *
+ * @param room bytes that the reference's log-probabilities may take as long as the batch lives.
  */
 export function preparePolicyBatch(
   machine: Machine,
   policy: Scorer,
   reference: Scorer,
   rows: readonly PolicyLossRow[],
-  { teach }: { readonly teach: boolean },
+  { teach, room }: { readonly teach: boolean; readonly room: number },
 ): PolicyBatch {
   const { tokens, selected } = packCounted(rows);
   const hinted = teach && rows.some(({ teacherPromptIds }) => teacherPromptIds !== undefined);
@@ -52,7 +54,8 @@ export function preparePolicyBatch(
   const advantages = rows.flatMap(({ ids, mask, advantages }) =>
     ids.flatMap((_, t) => (mask[t] === 1 ? [advantages[t]!] : [])),
   );
-  const referenceLogProbs = scoreAll(machine, reference, tokens, selected);
+  const held = 4 * selected.rows.length * reference.model.vocab <= room;
+  const referenceLogProbs = held ? scoreAll(machine, reference, tokens, selected).address : undefined;
   const lesson = hinted ? prepareLesson(machine, policy, rows, oldLogProbs) : undefined;
   return {
     tokens,
@@ -60,13 +63,29 @@ export function preparePolicyBatch(
     advantages: Float32Array.from(advantages),
     oldLogProbs,
     oldKnown: hinted,
-    reference: referenceLogProbs.address,
+    reference: referenceLogProbs,
     ...(lesson !== undefined && { lesson }),
     dispose() {
-      machine.arena.free(referenceLogProbs.address);
+      if (referenceLogProbs !== undefined) machine.arena.free(referenceLogProbs);
       if (lesson !== undefined) machine.arena.free(lesson.teacher);
     },
   };
+}
+
+/** Runs with log π_reference of every token of a batch: as it is held, or computed for this run alone. [counted, vocab] */
+export function withReference<T>(
+  machine: Machine,
+  reference: Scorer,
+  { tokens, selected, reference: held }: PolicyBatch,
+  run: (reference: Address) => T,
+): T {
+  if (held !== undefined) return run(held);
+  const { address } = scoreAll(machine, reference, tokens, selected);
+  try {
+    return run(address);
+  } finally {
+    machine.arena.free(address);
+  }
 }
 
 /** Packs rows and selects where their counted tokens are predicted: at the token before each. */
@@ -137,10 +156,20 @@ function prepareLesson(
   return { teacher: address, teacherRows, weight, delta };
 }
 
-/** The loss of `policyLoss` in tensor/policy-loss.ts, where its equation is. @param term takes the place of PPO-clip. */
-export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions, term?: PolicyTerm): RowLoss {
+/**
+ * The loss of `policyLoss` in tensor/policy-loss.ts, where its equation is.
+ *
+ * @param reference see {@link withReference}.
+ * @param term takes the place of PPO-clip.
+ */
+export function policyLoss(
+  batch: PolicyBatch,
+  reference: Address,
+  options: PolicyLossOptions,
+  term?: PolicyTerm,
+): RowLoss {
   const { klCoefficient, distillationWeight, distillationClip, denominator } = options;
-  const { tokens, selected, advantages, oldLogProbs, reference, lesson } = batch;
+  const { tokens, selected, advantages, oldLogProbs, lesson } = batch;
   return {
     tokens,
     selected,
@@ -198,7 +227,8 @@ export function policyLoss(batch: PolicyBatch, options: PolicyLossOptions, term?
 export function batchStatistics(
   { arena, kernels }: Machine,
   policy: Scorer,
-  { tokens, selected, reference }: PolicyBatch,
+  { tokens, selected }: PolicyBatch,
+  reference: Address,
 ): BatchStatistics {
   const count = selected.rows.length;
   const [kl, entropy] = [new Float32Array(count), new Float32Array(count)];

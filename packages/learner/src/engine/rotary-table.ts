@@ -1,4 +1,4 @@
-import { rotaryFrequencies } from "../tensor/rotary-frequencies.js";
+import { rotaryFrequencies, rotaryMagnitude } from "../tensor/rotary-frequencies.js";
 import { headDimOf, type TransformerConfig } from "../tensor/transformer-config.js";
 import type { Arena } from "./arena.js";
 import type { Address } from "./kernels.js";
@@ -17,6 +17,7 @@ export function openRotaryTable(arena: Arena, config: TransformerConfig): Rotary
   const headDim = headDimOf(config);
   const half = headDim / 2;
   const frequencies = rotaryFrequencies(config.rope_theta, headDim, config.rope_scaling);
+  const magnitude = rotaryMagnitude(config.rope_scaling);
   let [held, cos, sin] = [0, 0, 0];
   const free = () => {
     if (held === 0) return;
@@ -34,8 +35,8 @@ export function openRotaryTable(arena: Arena, config: TransformerConfig): Rotary
       for (let position = 0; position < wanted; position++) {
         for (let j = 0; j < half; j++) {
           const angle = position * frequencies[j]!;
-          floats[cos / 4 + position * half + j] = Math.cos(angle);
-          floats[sin / 4 + position * half + j] = Math.sin(angle);
+          floats[cos / 4 + position * half + j] = magnitude * Math.cos(angle);
+          floats[sin / 4 + position * half + j] = magnitude * Math.sin(angle);
         }
       }
     },

@@ -122,6 +122,126 @@ describe.each(Object.entries(ARCHITECTURES))("training %s", (_name, config) => {
   });
 });
 
+/** The accumulated gradient, unclipped: the first moment of a step with β₁ = 0. */
+function gradientOf(machine: Machine, learned: PolicyWeights, sequences: typeof SEQUENCES, denominator = 7) {
+  const trainable = createTrainable(machine, TINY_CONFIG, learned, { ...ADAM, beta1: 0 });
+  const loss = trainable.accumulate(supervisedLoss(sequences, denominator));
+  trainable.step(0, 1e9);
+  const optimizer = trainable.optimizer();
+  trainable.dispose();
+  return { loss, gradient: new Map([...optimizer].filter(([name]) => name.endsWith(".exp_avg"))) };
+}
+
+describe("packed sequences", () => {
+  const { learned } = drawnWeights(TINY_CONFIG, 4);
+  const [first, second] = SEQUENCES as [(typeof SEQUENCES)[0], (typeof SEQUENCES)[0]];
+  const third = { ids: [3, 1, 4, 1, 5, 9, 2, 6, 5], mask: [0, 1, 1, 1, 1, 1, 1, 1, 1] };
+
+  it("have the loss and the gradient of the sequences taken alone, summed", () => {
+    for (const [name, machine] of machines) {
+      const alone = [first, second, third].map((sequence) => gradientOf(machine, learned, [sequence]));
+      const packed = gradientOf(machine, learned, [first, second, third]);
+      expect(packed.loss, name).toBeCloseTo(
+        alone.reduce((sum, { loss }) => sum + loss, 0),
+        5,
+      );
+      const sum = new Map(
+        [...packed.gradient].map(([name, { shape, data }]) => [
+          name,
+          {
+            shape,
+            data: data.map((_, i) => alone.reduce((sum, { gradient }) => sum + gradient.get(name)!.data[i]!, 0)),
+          },
+        ]),
+      );
+      expect(difference(sum, packed.gradient), name).toBeLessThan(1e-4);
+    }
+  });
+
+  it("give each other nothing: what stands in one changes no bit of what another contributes", () => {
+    const unrewarded = (ids: number[]) => ({ ids, mask: ids.map(() => 0) });
+    for (const [name, machine] of machines) {
+      const beside = (ids: number[]) => gradientOf(machine, learned, [unrewarded(ids), first, unrewarded(ids), third]);
+      const [calm, other] = [beside([1, 1, 1, 1]), beside([10, 7, 3, 0])];
+      expect(other.loss, name).toBe(calm.loss);
+      for (const [weight, { data }] of calm.gradient) expect(other.gradient.get(weight)!.data, weight).toEqual(data);
+      // Where the other sequences do have a loss, their own gradient is all that they add.
+      const loud = (ids: number[]) => {
+        const both = gradientOf(machine, learned, [{ ids, mask: [0, 1, 1, 1] }, first]).gradient;
+        const alone = gradientOf(machine, learned, [{ ids, mask: [0, 1, 1, 1] }]).gradient;
+        return new Map(
+          [...both].map(([name, { shape, data }]) => [
+            name,
+            { shape, data: data.map((value, i) => value - alone.get(name)!.data[i]!) },
+          ]),
+        );
+      };
+      expect(difference(loud([1, 1, 1, 1]), loud([10, 7, 3, 0])), name).toBeLessThan(1e-4);
+    }
+  });
+});
+
+describe("weight decay", () => {
+  const qwen = ARCHITECTURES["a Qwen2 with biases"]!;
+  const { learned } = drawnWeights(qwen, 4);
+  const decay = { ...ADAM, weightDecay: 0.5 };
+  const still = [{ ids: [1, 2, 3], mask: [0, 0, 0] }];
+
+  /** w (1 − η λ) = w (1 − .1 · .5) of matrices, when there is no gradient; norms and biases stay. */
+  function expectDecayed(weights: PolicyWeights): void {
+    for (const [name, { shape, data }] of learned) {
+      const share = shape.length > 1 ? 0.95 : 1;
+      weights.get(name)!.data.forEach((value, i) => expect(value).toBeCloseTo(share * data[i]!, 6));
+    }
+  }
+
+  it("shrinks matrices by the learning rate's share, and neither norms nor biases, on the engine and on TensorFlow.js", async () => {
+    for (const [, machine] of machines) {
+      const trainable = createTrainable(machine, qwen, learned, decay);
+      trainable.accumulate(supervisedLoss(still, 1));
+      trainable.step(0.1, 1);
+      expectDecayed(trainable.weights());
+      trainable.dispose();
+    }
+    const tensors = createTensorTrainable(learned, decay);
+    await tensors.accumulate(tensorLoss(qwen, still, 1));
+    await tensors.step(0.1, 1);
+    expectDecayed(await tensors.weights());
+    tensors.dispose();
+  });
+});
+
+describe("an optimizer's state", () => {
+  const machine = () => machines[0]![1];
+  const { learned } = drawnWeights(TINY_CONFIG, 4);
+  const name = "model.layers.0.self_attn.q_proj.weight";
+
+  it.each([
+    ["of another shape", `${name}.exp_avg`, { shape: [2], data: new Float32Array(2) }, "shape [8, 8]", "shape [2]"],
+    ["that is missing", `${name}.exp_avg_sq`, undefined, "shape [8, 8]", "nothing"],
+    ["of no weight", "w.exp_avg", { shape: [1], data: new Float32Array(1) }, "no such tensor", "shape [1]"],
+  ])("with a moment %s is refused, and says which", (_what, tensor, moment, expected, found) => {
+    const trainable = createTrainable(machine(), TINY_CONFIG, learned, ADAM);
+    const optimizer = new Map(trainable.optimizer());
+    trainable.dispose();
+    if (moment === undefined) optimizer.delete(tensor);
+    else optimizer.set(tensor, moment);
+    const before = machine().arena.allocated;
+    const facts = { code: "checkpoint/mismatch", file: "the optimizer's state", tensor, expected, found };
+    const refused = (open: () => unknown) => {
+      try {
+        open();
+      } catch (cause) {
+        return cause;
+      }
+      return undefined;
+    };
+    expect(refused(() => createTrainable(machine(), TINY_CONFIG, learned, ADAM, { optimizer }))).toMatchObject(facts);
+    expect(refused(() => createTensorTrainable(learned, ADAM, { optimizer }))).toMatchObject(facts);
+    expect(machine().arena.allocated).toBe(before);
+  });
+});
+
 it("has the gradients of central differences", () => {
   const machine = machines[0]![1];
   const { learned } = drawnWeights(TINY_CONFIG, 4);

@@ -1,5 +1,6 @@
 import { AgentError } from "@afterstate/core";
-import type { AdamOptions, GradientAgreement } from "../tensor/trainable.js";
+import { type AdamOptions, assertOptimizerFits, isDecayed } from "../tensor/adam.js";
+import type { GradientAgreement } from "../tensor/trainable.js";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyWeights, WeightArray } from "../types.js";
 import { backwardPass, chooseKeep, forwardPass } from "./forward-pass.js";
@@ -9,7 +10,7 @@ import type { PackedTokens, SelectedRows } from "./packed-tokens.js";
 import { openRotaryTable } from "./rotary-table.js";
 import { type ScoreRows, scoreRows } from "./score-rows.js";
 import { createScorer, type Scorer } from "./scorer.js";
-import { fillBlock, layOut, type Placed, type PlacedWeights } from "./weights.js";
+import { fillBlock, type LearnedLayout, layOut, type Placed, type PlacedWeights } from "./weights.js";
 
 /** A loss that is a sum over rows. */
 export interface RowLoss {
@@ -55,7 +56,9 @@ const ACTIVATION_BYTES = 1.5 * 2 ** 30;
  * Makes weights trainable: what tensor/trainable.ts computes, in place.
  *
  *   m ← β₁m + (1 − β₁)g        v ← β₂v + (1 − β₂)g²
- *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
+ *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ),  λ = 0 on norms and biases
+ *
+ * @throws CheckpointError `checkpoint/mismatch` when the optimizer's state is that of other weights.
  */
 export function createTrainable(
   machine: Machine,
@@ -64,6 +67,7 @@ export function createTrainable(
   adam: AdamOptions,
   { optimizer, frozen, activationBytes = ACTIVATION_BYTES }: TrainableOptions = {},
 ): Trainable {
+  assertOptimizerFits(initial, optimizer);
   const { arena, kernels } = machine;
   const layout = layOut(initial);
   const { offsets, length } = layout;
@@ -83,6 +87,7 @@ export function createTrainable(
   });
   const scorer = createScorer(machine, config, new Map([...(frozen ?? []), ...own]));
   const { model } = scorer;
+  const runs = runsOfDecay(initial, layout, adam.weightDecay);
   const table = openRotaryTable(arena, config);
 
   const read = (block: number, suffix: string): [string, WeightArray][] =>
@@ -139,22 +144,24 @@ export function createTrainable(
         );
       }
       time += 1;
-      const { beta1, beta2, epsilon, weightDecay } = adam;
-      kernels.adamw(
-        learned,
-        gradient,
-        mean,
-        variance,
-        norm > gradientClip ? gradientClip / norm : 1,
-        learningRate,
-        beta1,
-        beta2,
-        1 / (1 - beta1 ** time),
-        1 / (1 - beta2 ** time),
-        epsilon,
-        weightDecay,
-        length,
-      );
+      const { beta1, beta2, epsilon } = adam;
+      for (const { from, count, decay } of runs) {
+        kernels.adamw(
+          learned + from * 4,
+          gradient + from * 4,
+          mean + from * 4,
+          variance + from * 4,
+          norm > gradientClip ? gradientClip / norm : 1,
+          learningRate,
+          beta1,
+          beta2,
+          1 / (1 - beta1 ** time),
+          1 / (1 - beta2 ** time),
+          epsilon,
+          decay,
+          count,
+        );
+      }
       dropGradient();
       return norm;
     },
@@ -175,4 +182,17 @@ export function createTrainable(
       scorer.free();
     },
   };
+}
+
+/** Stretches of a block in which all weights decay alike. In floats. */
+function runsOfDecay(weights: PolicyWeights, { offsets, length }: LearnedLayout, weightDecay: number) {
+  const runs: { from: number; count: number; decay: number }[] = [];
+  for (const [name, from] of offsets) {
+    const decay = isDecayed(weights.get(name)!.shape) ? weightDecay : 0;
+    if (runs.at(-1)?.decay !== decay) runs.push({ from, count: 0, decay });
+  }
+  runs.forEach((run, index) => {
+    run.count = (runs[index + 1]?.from ?? length) - run.from;
+  });
+  return runs;
 }

@@ -62,7 +62,8 @@ export class RunningLearner {
   async start(context: PluginContext): Promise<void> {
     const { log, store, policy } = this.#options;
     this.#context = context;
-    const recovery = await store?.recover(this.#versions.base);
+    const { base, reference } = this.#versions;
+    const recovery = await store?.recover(base, reference);
     if (recovery?.pointer) this.#ledger.restore(recovery.pointer);
     else if (store === undefined) this.#ledger.beginAt(log.nextOffset);
     const { version, ancestors, outbox } = this.#ledger.pointer;
@@ -70,7 +71,7 @@ export class RunningLearner {
     this.#versions.remember(version, ancestors);
     if (version !== this.#versions.base) {
       policy.serve(version);
-      this.#versions.optimizer = await store?.optimizer(version).catch((cause) => this.#tellFailure(cause));
+      this.#versions.optimizer = await store?.optimizer(version, reference).catch((cause) => this.#tellFailure(cause));
     }
     const told = await this.#readLog();
     for (const problem of recovery?.problems ?? []) await this.#tellFailure(problem);
@@ -339,7 +340,8 @@ export class RunningLearner {
     if (version === from) return;
     const ancestors = await this.#versions.ancestorsOf(version);
     await this.#versions.bringBack(version);
-    const optimizer = version === this.#versions.base ? undefined : await store?.optimizer(version);
+    const optimizer =
+      version === this.#versions.base ? undefined : await store?.optimizer(version, this.#versions.reference);
     const events = [{ type: "policy-rollback", from, to: version, reason } as const];
     await this.#ledger.commit({ version, ancestors, gained: { rollbacks: 1 }, events });
     this.#versions.optimizer = optimizer;

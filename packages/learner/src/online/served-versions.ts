@@ -44,7 +44,7 @@ export function servedVersions(policy: PolicyRuntime, store: VersionStore | unde
           "policy/unknown-version",
           `policy version "${version}" is not loaded and nothing is stored`,
         );
-      versions.load(version, await store.weights(version));
+      versions.load(version, await store.weights(version, reference));
     },
     async ancestorsOf(version) {
       return lineage.get(version) ?? (await store?.manifest(version))?.ancestors ?? [];

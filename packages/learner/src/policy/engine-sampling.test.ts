@@ -55,9 +55,24 @@ describe("continuous batching", () => {
       const others = [version.sample(request([1], 1)), version.sample(request([9, 9, 9, 9, 9], 2))];
       await new Promise((resolve) => setImmediate(resolve));
       await new Promise((resolve) => setImmediate(resolve));
-      expect((await version.sample(request([3, 4, 5], 7))).ids).toEqual(alone.ids);
+      expect(await version.sample(request([3, 4, 5], 7))).toEqual(alone);
       await Promise.all(others);
     }
+  });
+
+  it("cuts a long prompt in the same places whatever runs beside it", async () => {
+    const config = { ...TINY_CONFIG, max_position_embeddings: 1000 };
+    const version = engineSampling(openMachine(), { config, base: undefined, maxBatch: 8 }).load(
+      drawnWeights(config, 3).learned,
+    );
+    const long = (length: number, seed: number) =>
+      request(
+        Array.from({ length }, (_, t) => (t * t + seed) % 11),
+        seed,
+      );
+    const alone = await version.sample(long(700, 7));
+    const together = [long(300, 1), long(5, 2), long(700, 7), long(90, 3), long(256, 4)].map(version.sample);
+    expect((await Promise.all(together))[2]).toEqual(alone);
   });
 
   it("lets a short response end while a long one runs", async () => {
@@ -95,5 +110,55 @@ describe("continuous batching", () => {
       [1, "abort"],
     ]);
     expect(machine.arena.allocated).toBe(before);
+  });
+});
+
+describe("speculation", () => {
+  /** A model whose next token is mostly determined by the last ones, so that text repeats itself. */
+  const config = { ...TINY_CONFIG, max_position_embeddings: 128 };
+  const weights = new Map(
+    [...drawnWeights(config, 3).learned].map(([name, { shape, data }]) => [
+      name,
+      { shape, data: name === "lm_head.weight" ? data.map((w) => 6 * w) : data },
+    ]),
+  );
+  const open = (speculation: boolean) => {
+    const machine = openMachine({ threads: 1 });
+    const version = engineSampling(machine, { config, base: undefined, maxBatch: 3, speculation }).load(weights);
+    return { machine, sample: version.sample };
+  };
+  const requests = Array.from({ length: 12 }, (_, i) =>
+    request(
+      Array.from({ length: 3 + i }, (_, t) => 1 + ((t * t + i) % 9)),
+      i,
+      { maxTokens: 20 + 6 * i, temperature: i % 3 === 0 ? 0.5 : 1, stopIds: new Set(i % 2 === 0 ? [] : [0]) },
+    ),
+  );
+
+  it("gives the same tokens and log-probabilities to the bit, alone and among others that come and go", async () => {
+    const plain = open(false);
+    const expected = [];
+    for (const one of requests) expected.push(await plain.sample(one));
+    const fast = open(true);
+    const together = requests.map(fast.sample);
+    expect(await Promise.all(together)).toEqual(expected);
+    for (const [i, one] of requests.entries()) expect(await fast.sample(one)).toEqual(expected[i]);
+  });
+
+  it("takes fewer passes where text repeats itself", async () => {
+    const passesOf = async (speculation: boolean) => {
+      const { machine, sample } = open(speculation);
+      let passes = 0;
+      const pass = machine.arena.pass.bind(machine.arena);
+      machine.arena.pass = (run) => {
+        passes++;
+        return pass(run);
+      };
+      const { ids } = await sample(request([1, 2, 3], 5, { temperature: 0, maxTokens: 100, stopIds: new Set() }));
+      expect(ids).toHaveLength(100);
+      return passes;
+    };
+    expect(await passesOf(false)).toBe(100); // the prompt's pass gives the first token
+    expect(await passesOf(true)).toBeLessThan(60);
   });
 });

@@ -1,10 +1,12 @@
 import { createDecoder, type Decoder, type Feed, type Slot } from "../engine/decoder.js";
 import type { Machine } from "../engine/machine.js";
 import { placeFrozen } from "../engine/weights.js";
-import { type Row, rowOf, sampleToken } from "../tensor/sample-token.js";
+import { type Row, rowOf, sampleOf, sampleToken } from "../tensor/sample-token.js";
+import type { TransformerConfig } from "../tensor/transformer-config.js";
+import { openPromptLookup, type PromptLookup, worthDrafting } from "./prompt-lookup.js";
 import type { SamplingEngine, SamplingOptions, Waiting } from "./sampling-engine.js";
 
-/** Prompt tokens that one round takes in: what others wait for their next token is bounded by it. */
+/** Prompt tokens that one round takes in, and prompts are cut into: what others wait for their next token is bounded by it. */
 const PROMPT_TOKENS = 256;
 
 /** A response that is being sampled. */
@@ -12,15 +14,32 @@ interface Running {
   readonly waiting: Waiting;
   readonly row: Row;
   readonly slot: Slot;
+  /** Guesses what comes next; undefined without speculation. */
+  readonly lookup: PromptLookup | undefined;
   /** Prompt tokens that the slot has seen. */
   fed: number;
 }
 
+/** Tokens that a response is given in one round: a part of its prompt, or its last token and guesses at the next ones. */
+interface Turn {
+  readonly one: Running;
+  readonly feed: Feed;
+  readonly draft: readonly number[];
+}
+
 /**
  * Samples on the CPU engine, with continuous batching: a request joins those that run at the next token, and leaves them when it
- * ends. Each request has its own random stream, so what it samples does not depend on its neighbours, float rounding apart.
+ * ends. What a request samples does not depend on its neighbours, in any bit of a log-probability: each has its own random stream,
+ * a prompt is cut in the same places whatever runs beside it, and the decoder keeps sequences apart.
+ *
+ * With speculation (arXiv:2211.17192) the decoder computes guesses at the next tokens together with the last one. A guess is one token,
+ * not a distribution, so the rule of acceptance comes down to drawing each token as always and going on while the guess was it: the same
+ * draws from the same scores, hence the same response to the bit, in fewer passes where text repeats itself.
  */
-export function engineSampling(machine: Machine, { config, base, maxBatch }: SamplingOptions): SamplingEngine {
+export function engineSampling(
+  machine: Machine,
+  { config, base, maxBatch, speculation = true }: SamplingOptions,
+): SamplingEngine {
   const frozen = base && placeFrozen(machine, base);
 
   return {
@@ -39,7 +58,7 @@ export function engineSampling(machine: Machine, { config, base, maxBatch }: Sam
           while (running.length < maxBatch && queue.length > 0 && admit(queue[0]!)) queue.shift();
           if (running.length === 0) break;
           try {
-            round(decoder, running, config.max_position_embeddings);
+            round(decoder, running, config);
           } catch (cause) {
             for (const { waiting, slot } of running.splice(0)) {
               slot.free();
@@ -55,7 +74,8 @@ export function engineSampling(machine: Machine, { config, base, maxBatch }: Sam
         const { promptIds, maxTokens } = waiting.request;
         try {
           const slot = decoder.openSlot(Math.min(config.max_position_embeddings, promptIds.length + maxTokens));
-          running.push({ waiting, row: rowOf(waiting.request), slot, fed: 0 });
+          const lookup = speculation ? openPromptLookup(promptIds) : undefined;
+          running.push({ waiting, row: rowOf(waiting.request), slot, lookup, fed: 0 });
         } catch (cause) {
           if (running.length > 0) return false;
           waiting.reject(cause);
@@ -82,40 +102,56 @@ export function engineSampling(machine: Machine, { config, base, maxBatch }: Sam
   };
 }
 
-/** One more token of every response, and a part of the prompts that are not in yet. Takes out what has ended. */
-function round(decoder: Decoder, running: Running[], maxPositions: number): void {
+/** One more token of every response or more, and a part of the prompts that are not in yet. Takes out what has ended. */
+function round(decoder: Decoder, running: Running[], config: TransformerConfig): void {
   for (const { row } of running) if (row.request.signal?.aborted === true) row.stoppedBy = "abort";
   takeOut(running);
-  let room = PROMPT_TOKENS;
-  const chosen: Running[] = [];
-  const feeds: Feed[] = [];
-  for (const one of running) {
-    const { promptIds } = one.row.request;
-    const part = Math.min(room, promptIds.length - one.fed);
-    const decodes = one.fed === promptIds.length;
-    if (part === 0 && !decodes) continue;
-    feeds.push({ slot: one.slot, ids: decodes ? [one.row.ids.at(-1)!] : promptIds.slice(one.fed, one.fed + part) });
-    chosen.push(one);
-    room -= part;
-    one.fed += part;
+  const turns = turnsOf(running);
+  if (turns.length === 0) return;
+  const scores = decoder.decode(turns.map(({ feed }) => feed));
+  let at = 0;
+  for (const { one, draft } of turns) {
+    const { row, slot, lookup } = one;
+    const first = at;
+    at += (1 + draft.length) * config.vocab_size;
+    if (one.fed < row.request.promptIds.length) continue;
+    for (let t = 0; t <= draft.length; t++) {
+      const from = first + t * config.vocab_size;
+      sampleToken(row, scores.subarray(from, from + config.vocab_size), config.max_position_embeddings);
+      if (row.stoppedBy !== undefined) break;
+      lookup?.add(row.ids.at(-1)!);
+      if (row.ids.at(-1) !== draft[t]) break;
+    }
+    slot.rollBack(one.fed + row.ids.length - 1); // the last token is not fed yet
   }
-  if (feeds.length === 0) return;
-  const scores = decoder.decode(feeds);
-  const vocab = scores.length / feeds.length;
-  chosen.forEach(({ row, fed }, index) => {
-    if (fed < row.request.promptIds.length) return;
-    sampleToken(row, scores.subarray(index * vocab, (index + 1) * vocab), maxPositions);
-  });
   takeOut(running);
+}
+
+/** What each response is given next. Prompts take turns when they are too long together. */
+function turnsOf(running: readonly Running[]): readonly Turn[] {
+  let room = PROMPT_TOKENS;
+  return running.flatMap((one): readonly Turn[] => {
+    const { row, slot, lookup } = one;
+    const { promptIds, maxTokens } = row.request;
+    if (one.fed === promptIds.length) {
+      const most = Math.min(slot.capacity - slot.length, maxTokens - row.ids.length) - 1;
+      const draft = lookup?.draft(Math.min(most, worthDrafting(lookup.accuracy, running.length))) ?? [];
+      return [{ one, feed: { slot, ids: [row.ids.at(-1)!, ...draft], each: true }, draft }];
+    }
+    const part = promptIds.slice(one.fed, one.fed + PROMPT_TOKENS);
+    if (room < PROMPT_TOKENS && part.length > room) return [];
+    room -= part.length;
+    one.fed += part.length;
+    return [{ one, feed: { slot, ids: part }, draft: [] }];
+  });
 }
 
 /** Resolves responses that have ended. */
 function takeOut(running: Running[]): void {
   const ended = running.filter(({ row }) => row.stoppedBy !== undefined);
   for (const one of ended) {
-    const { ids, logProbs, stoppedBy } = one.row;
     running.splice(running.indexOf(one), 1);
     one.slot.free();
-    one.waiting.resolve({ ids, logProbs, stoppedBy: stoppedBy! });
+    one.waiting.resolve(sampleOf(one.row));
   }
 }

@@ -1,4 +1,5 @@
 import { beforeAll, describe, expect, it } from "vitest";
+import { EMBEDDED_POLICY, readPolicyFolder } from "../checkpoints/policy-folder.js";
 import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "../pretrain/build-tokenizer.js";
 import { openBackend } from "../tensor/backend.js";
 import { initialWeights } from "../tensor/transformer.js";
@@ -41,6 +42,84 @@ describe("a policy that serves", () => {
       compared += 1;
     }
     expect(compared).toBeGreaterThan(10);
+  });
+
+  it("ends before a stop string, wherever tokens part it, streams nothing of it, and keeps the tokens that were sampled", async () => {
+    const embedded = readPolicyFolder(EMBEDDED_POLICY);
+    const policy = await openPolicy(embedded);
+    const tokenizer = openTokenizer(embedded);
+    let cut = 0;
+    for (let seed = 0; seed < 40; seed++) {
+      const whole = await policy
+        .model()
+        .generate({ ...request("What is 3 + 4?", seed), maxTokens: 24 }, options)
+        .response();
+      const { content, toolCalls } = whole.message;
+      if (toolCalls !== undefined || content.includes("\uFFFD") || content.length < 8) continue;
+      const stop = content.slice(3, 3 + (seed % 4) + 1);
+      const stream = policy
+        .model()
+        .generate({ ...request("What is 3 + 4?", seed), maxTokens: 24, stop: ["never said", stop] }, options);
+      let streamed = "";
+      for await (const part of stream) if (part.type === "text-delta") streamed += part.text;
+      const { message, tokens, finishReason } = await stream.response();
+      expect(message.content).toBe(content.slice(0, content.indexOf(stop)));
+      expect(streamed).toBe(message.content);
+      expect(finishReason).toBe("stop");
+      const { ids } = tokens!;
+      expect(ids).toEqual(whole.tokens!.ids.slice(0, ids.length));
+      expect(tokenizer.decode(ids)).toContain(stop);
+      expect(tokenizer.decode(ids.slice(0, -1))).not.toContain(stop);
+      cut += 1;
+    }
+    expect(cut).toBeGreaterThan(5);
+  });
+
+  it("keeps within limits, and says which tokens they forced", async () => {
+    const policy = await openPolicy(files);
+    const generate = async (wishes: object) =>
+      (
+        await policy
+          .model()
+          .generate({ ...request("Hi"), ...wishes }, options)
+          .response()
+      ).tokens!;
+    const [greedy, narrow, wide] = [
+      await generate({ temperature: 0 }),
+      await generate({ topK: 1 }),
+      await generate({ topK: 10_000, topP: 1, minP: 0 }),
+    ];
+    expect(narrow.ids).toEqual(greedy.ids);
+    expect(narrow.mask).toContain(0);
+    expect(wide).toEqual(await generate({}));
+    await expect(generate({ topP: 0 })).rejects.toMatchObject({ code: "model/invalid-option" });
+  });
+
+  it("writes calls that can be read where it is held to the tools' grammar, and all else as it would without", async () => {
+    const embedded = readPolicyFolder(EMBEDDED_POLICY);
+    const inputSchema = { type: "object", properties: { expression: { type: "string" } }, required: ["expression"] };
+    const tools = [
+      { name: "calculator", description: "", inputSchema: { ...inputSchema, additionalProperties: false } },
+    ];
+    const free = await openPolicy(embedded);
+    const held = await openPolicy(embedded, { toolGrammar: true });
+    const [alike, mended] = [new Set<number>(), new Set<number>()];
+    for (let seed = 0; seed < 60; seed++) {
+      // Hot, so that many calls go wrong.
+      const asked = { ...request("What is 12*34? Use the calculator.", seed), tools, temperature: 1.8, maxTokens: 40 };
+      const respond = async (policy: typeof free) => policy.model().generate(asked, options).response();
+      const [loose, strict] = [await respond(free), await respond(held)];
+      for (const { name, input } of strict.message.toolCalls ?? []) {
+        expect(name).toBe("calculator");
+        expect(Object.keys(input as object)).toEqual(["expression"]);
+      }
+      const forced = strict.tokens!.mask.indexOf(0);
+      if (forced === -1) expect(strict).toEqual(loose);
+      else expect(strict.tokens!.ids.slice(0, forced)).toEqual(loose.tokens!.ids.slice(0, forced));
+      (forced === -1 ? alike : mended).add(seed);
+    }
+    expect(alike.size).toBeGreaterThan(0);
+    expect(mended.size).toBeGreaterThan(5);
   });
 
   it("gives the same response to the same request, alone or among others", async () => {

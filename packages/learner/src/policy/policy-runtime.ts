@@ -1,6 +1,14 @@
-import { AgentError, type LanguageModel, type ModelRequest, type ModelResponse, modelStream } from "@afterstate/core";
+import {
+  AgentError,
+  type LanguageModel,
+  type ModelRequest,
+  type ModelResponse,
+  modelStream,
+  samplingSettings,
+} from "@afterstate/core";
 import type { PolicyFiles } from "../checkpoints/policy-folder.js";
 import { openMachine } from "../engine/machine.js";
+import { type ToolCallConstraints, toolCallConstraints } from "../grammar/tool-call-constraint.js";
 import { openBackend } from "../tensor/backend.js";
 import { initialAdapter } from "../tensor/lora-config.js";
 import type { Sample, SampleRequest } from "../tensor/sample-token.js";
@@ -8,6 +16,7 @@ import { assertWeightsFit, learnedShapes } from "../tensor/transformer-config.js
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
 import { engineSampling } from "./engine-sampling.js";
 import type { LoadedWeights } from "./sampling-engine.js";
+import { beforeAny, cutAtStop } from "./stop-strings.js";
 import { tensorSampling } from "./tensor-sampling.js";
 import { openTokenizer, type PolicyTokenizer } from "./tokenizer.js";
 
@@ -21,6 +30,17 @@ export interface PolicyOptions {
   readonly maxTokens?: number;
   /** Requests that are sampled side by side. Default 64. */
   readonly maxBatch?: number;
+  /**
+   * Whether the CPU engine computes guesses at the next tokens with the last one, where the text repeats itself and so many are right
+   * that it is worth it. Responses are the same to the bit. Default true.
+   */
+  readonly speculation?: boolean;
+  /**
+   * Whether a tool call that the policy begins can only become one that can be read: JSON that names one of the tools and has the shape of its
+   * input. A token that this forced upon the policy is masked in the record, so nothing is learned from it, and a policy that learns
+   * is not told that it would have been wrong: leave it out where calls are to be learned. Default false.
+   */
+  readonly toolGrammar?: boolean;
 }
 
 /** One version: what it learned, as data and where it is sampled from. */
@@ -44,8 +64,14 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     /** The weights under the adapters, shared by all versions. */
     base: lora === undefined ? undefined : files.weights,
     maxBatch: options.maxBatch ?? 64,
+    speculation: options.speculation ?? true,
   };
   const engine = backend.name === "wasm" ? engineSampling(openMachine(backend), sampling) : tensorSampling(sampling);
+  const { format, stopIds } = tokenizer;
+  const grammars =
+    options.toolGrammar === true
+      ? toolCallConstraints(format.name, { bytes: tokenizer.bytes, size: config.vocab_size, stopIds })
+      : undefined;
   const versions = new Map<string, Version>();
   let serving = options.version ?? "base";
 
@@ -109,7 +135,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     },
     weights: (id) => known(id).weights,
     model: (pinned) =>
-      policyModel(tokenizer, files.config.max_position_embeddings, () => pinned ?? serving, sample, options),
+      policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, sample, options, grammars),
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     dispose() {
       for (const { loaded } of versions.values()) loaded.free();
@@ -131,6 +157,7 @@ function policyModel(
   versionNow: () => string,
   sample: (version: string, request: SampleRequest) => Promise<Sample>,
   options: PolicyOptions,
+  grammars: ToolCallConstraints | undefined,
 ): LanguageModel {
   return {
     name: "policy",
@@ -145,16 +172,26 @@ function policyModel(
             `the context has ${promptIds.length} tokens and the policy holds ${maxPositions}; set maxContextTokens so that the agent compacts it`,
           );
         }
-        const text = textDeltas(tokenizer, (delta) => push({ type: "text-delta", text: delta }));
-        const temperature = request.temperature ?? options.temperature ?? 1;
+        const {
+          temperature = options.temperature ?? 1,
+          maxTokens = options.maxTokens ?? 64,
+          ...limits
+        } = samplingSettings(request);
+        const { stop = [], ...truncation } = limits;
+        const text = textDeltas(tokenizer, stop, (delta) => push({ type: "text-delta", text: delta }));
+        const room = Math.min(maxTokens, maxPositions - promptIds.length);
+        const constraint = request.tools.length > 0 ? grammars?.constrain(request.tools, room) : undefined;
         const sampled = await sample(version, {
           promptIds,
           seed: request.seed,
           temperature,
-          maxTokens: request.maxTokens ?? options.maxTokens ?? 64,
+          maxTokens,
           stopIds: tokenizer.stopIds,
+          ...(constraint !== undefined && { constraint }),
+          ...(Object.keys(truncation).length > 0 && { truncation }),
           signal,
           onToken: text.token,
+          endsWith: text.isAtStop,
         });
         const response = responseOf(tokenizer, request, version, { promptIds, temperature }, sampled);
         text.end(response.message.content);
@@ -169,10 +206,11 @@ function responseOf(
   request: ModelRequest,
   policyVersion: string,
   { promptIds, temperature }: { readonly promptIds: readonly number[]; readonly temperature: number },
-  { ids, logProbs, stoppedBy }: Sample,
+  { ids, logProbs, mask, stoppedBy }: Sample,
 ): ModelResponse {
+  const text = tokenizer.decode(ids);
   const message = tokenizer.format.parse(
-    tokenizer.decode(ids),
+    cutAtStop(text, request.stop ?? []) ?? text,
     (index) => `call-${request.seed.toString(36)}-${index}`,
   );
   const finished = message.toolCalls === undefined ? "stop" : "tool-calls";
@@ -181,15 +219,15 @@ function responseOf(
     finishReason: stoppedBy === "stop" ? finished : stoppedBy === "abort" ? "aborted" : "length",
     usage: { inputTokens: promptIds.length, outputTokens: ids.length },
     policyVersion,
-    tokens: { promptIds, ids, logProbs, mask: ids.map(() => 1), temperature },
+    tokens: { promptIds, ids, logProbs, mask, temperature },
   };
 }
 
 /**
- * Turns sampled ids into text as far as it is complete characters and surely not (the beginning of) a tool call; the rest of the text
- * follows at the end. Each token is decoded with the one before it, as some tokenizers write a token's leading space only after another token.
+ * Turns sampled ids into text as far as it is complete characters and surely not (the beginning of) a tool call or stop string; the rest
+ * of the text follows at the end. Each token is decoded with the one before it, as some tokenizers write a token's leading space only after another token.
  */
-function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void) {
+function textDeltas(tokenizer: PolicyTokenizer, stop: readonly string[], emit: (text: string) => void) {
   let before: readonly number[] = []; // what was decoded last
   let fresh: number[] = []; // sampled since
   let decoded = "";
@@ -205,8 +243,9 @@ function textDeltas(tokenizer: PolicyTokenizer, emit: (text: string) => void) {
       if (whole.endsWith("\uFFFD")) return;
       decoded += whole.slice(tokenizer.decode(before).length);
       [before, fresh] = [fresh, []];
-      emitTo(decoded, tokenizer.format.textLength(decoded));
+      emitTo(decoded, Math.min(tokenizer.format.textLength(decoded), beforeAny(decoded, stop)));
     },
+    isAtStop: (): boolean => cutAtStop(decoded, stop) !== undefined,
     end: (content: string): void => emitTo(content, content.length),
   };
 }

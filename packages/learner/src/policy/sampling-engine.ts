@@ -24,6 +24,8 @@ export interface SamplingOptions {
   readonly base: PolicyWeights | undefined;
   /** Responses that are sampled side by side. */
   readonly maxBatch: number;
+  /** Whether guesses at the next tokens are computed with the last one; the engine's default is to where it is worth it. */
+  readonly speculation?: boolean;
 }
 
 /** A request with those who wait for its response. */

@@ -1,11 +1,15 @@
 import { AgentError, type Message, messageOf, type ToolDefinition } from "@afterstate/core";
 import { Tokenizer } from "@huggingface/tokenizers";
+import { tokenBytes } from "../grammar/token-bytes.js";
 import { openChatTemplate } from "./chat-template.js";
 import { exactPreTokenizer } from "./exact-pre-tokenizer.js";
 import type { ToolCallFormat } from "./tool-call-format.js";
 
 /** By default the library drops special tokens and spaces before punctuation. */
 const EXACTLY = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
+
+/** Something of everything that a text may hold. */
+const PROBE = "The 12 ducks' eggs,\n\t  Ärger 東京 🦆";
 
 /** Text to token ids and back, with the chat protocol of a policy. */
 export interface PolicyTokenizer {
@@ -24,6 +28,8 @@ export interface PolicyTokenizer {
   };
   /** The ids of a text; special tokens in it are read as such. */
   encode(text: string): readonly number[];
+  /** What each token writes, see `tokenBytes`; worked out anew each time. */
+  readonly bytes: ReadonlyMap<number, string>;
   /** The text of sampled ids up to the first that ends a response, other special tokens included as text. */
   decode(ids: readonly number[]): string;
 }
@@ -44,7 +50,12 @@ export interface TokenizerFiles {
 export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [] }: TokenizerFiles): PolicyTokenizer {
   const tokenizer = opened("tokenizer.json", () => {
     const { pre_tokenizer } = json as { readonly pre_tokenizer?: unknown };
-    return new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+    const made = new Tokenizer({ ...json, pre_tokenizer: exactPreTokenizer(pre_tokenizer) }, tokenizerConfig);
+    // The library finds out only here what it cannot do.
+    const { ids } = made.encode(PROBE, { add_special_tokens: false });
+    if (ids.some((id: number) => made.id_to_token(id) === undefined)) throw new Error("it gives ids that no token has");
+    if (typeof made.decode(ids, EXACTLY) !== "string") throw new Error("it gives no text");
+    return made;
   });
   const idOf = (token: string): number => {
     const id = tokenizer.token_to_id(token);
@@ -67,6 +78,9 @@ export function openTokenizer({ tokenizer: json, tokenizerConfig, stopTokens = [
     endId,
     stopIds,
     format,
+    get bytes() {
+      return tokenBytes(json, tokenizer.get_vocab(true), new Set(tokenizer.get_added_tokens_decoder().keys()));
+    },
     encode,
     encodePrompt: (messages, tools) => encode(render(messages, tools, true)),
     encodeConversation(messages) {

@@ -56,6 +56,21 @@ describe("the format of tool calls", () => {
       "So:",
       [call(0, "f", { x: 1 })],
     ],
+    [
+      "a built-in tool of Llama 3.1",
+      llama3,
+      '<|python_tag|>brave_search.call(query="Mozart, born (1756)", count=3)',
+      "",
+      [call(0, "brave_search", { query: "Mozart, born (1756)", count: 3 })],
+    ],
+    [
+      "a built-in tool whose text is not escaped",
+      llama3,
+      '<|python_tag|>wolfram_alpha.call(query="a\nb")',
+      "",
+      [call(0, "wolfram_alpha", { query: "a\nb" })],
+    ],
+    ["a built-in tool without arguments", llama3, "<|python_tag|>clock.call()", "", [call(0, "clock", {})]],
   ])("reads %s", (_, format, text, content, toolCalls) => {
     expect(format.parse(text, id)).toEqual({ role: "assistant", content, toolCalls });
   });
@@ -66,6 +81,7 @@ describe("the format of tool calls", () => {
     ["a list that is cut off", smollm2, '<tool_call>[{"name": "f"}, {', "f"],
     ["a call of Llama 3 that is cut off", llama3, '{"name": "f", "parameters": {"x": ', "f"],
     ["code behind the python tag", llama3, "<|python_tag|>print(1)", ""],
+    ["a built-in tool that is cut off", llama3, '<|python_tag|>brave_search.call(query="Moz', ""],
   ])("keeps %s as invalid input, with its name where it can be read", (_, format, text, name) => {
     const [first, ...others] = format.parse(text, id).toolCalls!;
     expect(first).toMatchObject({ name, input: undefined, invalidInput: expect.any(String) });

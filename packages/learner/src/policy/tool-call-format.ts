@@ -1,4 +1,5 @@
 import type { AssistantMessage, Message, ToolCall, ToolDefinition } from "@afterstate/core";
+import { beforeAny } from "./stop-strings.js";
 
 /** How a family of models writes tool calls. Its rendering is the chat template's wherever the template knows tools. */
 export interface ToolCallFormat {
@@ -32,14 +33,16 @@ const HERMES: ToolCallFormat = {
 
 /**
  * Llama 3.1 to 3.3: the whole response is `{"name": …, "parameters": …}`, several of them after one another or with `;` between, or what
- * follows `<|python_tag|>`. The template holds one call a message, so a message of several is laid out as several, each with its result.
+ * follows `<|python_tag|>`: these, or a built-in tool as `name.call(query="…")`. The template holds one call a message, so a message of several is laid out as several, each with its result.
  */
 const LLAMA3: ToolCallFormat = {
   name: "llama3",
   parse(text, callId) {
     const tag = text.indexOf(PYTHON_TAG);
     const body = tag === -1 ? text : text.slice(tag + PYTHON_TAG.length);
-    const calls = splitObjects(body).map((piece, index) => callOf(piece, callId(index)));
+    const builtIn = tag === -1 ? undefined : builtInCall(body, callId(0));
+    const calls =
+      builtIn === undefined ? splitObjects(body).map((piece, index) => callOf(piece, callId(index))) : [builtIn];
     const isCall =
       tag !== -1 ||
       /^\s*\{\s*"(type"\s*:\s*"function"\s*,\s*"name|name"\s*:\s*"[^"]*"\s*,\s*"(parameters|arguments))"/.test(text);
@@ -47,7 +50,7 @@ const LLAMA3: ToolCallFormat = {
     return { role: "assistant", content: tag === -1 ? "" : text.slice(0, tag), toolCalls: calls };
   },
   textLength(text) {
-    return /^\s*($|\{)/.test(text) ? 0 : beforeTag(text, PYTHON_TAG);
+    return /^\s*($|\{)/.test(text) ? 0 : beforeAny(text, [PYTHON_TAG]);
   },
   arrange: (messages) =>
     messages.flatMap((message, index) => oneCallEach(message, messages.slice(index + 1), messages)),
@@ -119,18 +122,8 @@ export function parseTagged(text: string, callId: (index: number) => string): As
 }
 
 function taggedTextLength(text: string): number {
-  const safe = beforeTag(text, OPEN);
+  const safe = beforeAny(text, [OPEN]);
   return safe > 0 && text[safe - 1] === "\n" ? safe - 1 : safe;
-}
-
-/** Where a tag begins in a text, or might begin at its end; else the whole length. */
-function beforeTag(text: string, tag: string): number {
-  const start = text.indexOf(tag);
-  if (start !== -1) return start;
-  for (let length = Math.min(tag.length - 1, text.length); length > 0; length--) {
-    if (tag.startsWith(text.slice(-length))) return text.length - length;
-  }
-  return text.length;
 }
 
 /** The calls in one tag: one, or the elements of a list. */
@@ -162,6 +155,25 @@ function splitObjects(text: string): readonly string[] {
   return [...pieces, text.slice(start)]
     .map((piece) => piece.replace(/^[\s;]+|[\s;]+$/g, ""))
     .filter((piece) => piece !== "");
+}
+
+/** A call of a built-in tool of Llama 3.1; undefined when the text is none. */
+function builtInCall(text: string, id: string): ToolCall | undefined {
+  const pair = String.raw`(\w+)\s*=\s*("(?:[^"\\]|\\.)*"|-?\d+(?:\.\d+)?|true|false)`;
+  const form = new RegExp(String.raw`^\s*(\w+)\.call\((\s*${pair}(?:\s*,\s*${pair})*)?\s*\)\s*$`, "s");
+  const [, name, list = ""] = form.exec(text) ?? [];
+  if (name === undefined) return undefined;
+  const pairs = [...list.matchAll(new RegExp(pair, "gs"))];
+  return { id, name, input: Object.fromEntries(pairs.map(([, key, value]) => [key, literal(value!)])) };
+}
+
+/** The template writes texts as they are, so that what looks like JSON need not be. */
+function literal(value: string): unknown {
+  try {
+    return JSON.parse(value);
+  } catch {
+    return value.slice(1, -1);
+  }
 }
 
 /** One call off its JSON; `arguments` and `parameters` mean the same. */

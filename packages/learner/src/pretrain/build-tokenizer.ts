@@ -1,3 +1,4 @@
+import { addedToken, byteLevelTokenizer } from "../checkpoints/byte-level-tokenizer.js";
 import { TRAINING_NAMES, USER_NAMES } from "../environments/homework/names.js";
 import * as phrases from "../environments/homework/phrases.js";
 
@@ -46,39 +47,14 @@ const WHOLE = [
 export function buildTokenizer(): Readonly<Record<string, unknown>> {
   const words = [...WHOLE, ...domainWords()];
   const bytes = byteSymbols().map((symbol, byte) => [symbol, SPECIAL_TOKENS.length + byte] as const);
-  const token = (content: string, id: number, special: boolean) => ({
-    id,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special,
-  });
-  return {
-    version: "1.0",
-    truncation: null,
-    padding: null,
-    added_tokens: [
-      ...SPECIAL_TOKENS.map((content, id) => token(content, id, true)),
-      ...words.map((content, i) => token(content, SPECIAL_TOKENS.length + bytes.length + i, false)),
+  return byteLevelTokenizer({
+    addedTokens: [
+      ...SPECIAL_TOKENS.map((content, id) => addedToken(content, id, true)),
+      ...words.map((content, i) => addedToken(content, SPECIAL_TOKENS.length + bytes.length + i, false)),
     ],
-    normalizer: null,
-    pre_tokenizer: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
-    post_processor: null,
-    decoder: { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
-    model: {
-      type: "BPE",
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      vocab: Object.fromEntries([...SPECIAL_TOKENS.map((content, id) => [content, id] as const), ...bytes]),
-      merges: [],
-    },
-  };
+    vocab: Object.fromEntries([...SPECIAL_TOKENS.map((content, id) => [content, id] as const), ...bytes]),
+    merges: [],
+  });
 }
 
 /** Words of the domain's phrases with the space before them, from two letters on; none that is part of a name. */

@@ -8,6 +8,7 @@ import { openBackend } from "../tensor/backend.js";
 import { type MaskedSequence, supervisedLoss } from "../tensor/supervised-loss.js";
 import { createTrainable } from "../tensor/trainable.js";
 import { initialWeights, type TransformerConfig } from "../tensor/transformer.js";
+import { scheduledShare } from "../trainer/scheduled-share.js";
 import { buildTokenizer, CHAT_TEMPLATE, SPECIAL_TOKENS } from "./build-tokenizer.js";
 
 /*
@@ -21,6 +22,7 @@ const BATCH = 32;
 /** Policy tokens of a typical conversation, so that the loss is a mean a token. */
 const TOKENS_PER_CONVERSATION = 22;
 const PEAK_LEARNING_RATE = 2e-3;
+const SCHEDULE = { shape: "linear", warmupSteps: 100, totalSteps: steps, finalShare: 0.02 } as const;
 /** First it learns to copy: expressions into the calculator, results out of it, names. */
 const COPYING: Habits = { toolRate: 0.6, nameRate: 0.6 };
 /** Then it gets the habits that it ships with. */
@@ -65,7 +67,7 @@ for (let step = 0, pool: MaskedSequence[][] = []; step < steps; step++) {
   if (pool.length === 0) pool = drawPool(tokenizer, step < 0.45 * steps ? COPYING : HABITS);
   const batch = pool.splice(random.integer(pool.length), 1)[0]!;
   const loss = await trainable.accumulate(supervisedLoss(config, batch, BATCH * TOKENS_PER_CONVERSATION));
-  await trainable.step(PEAK_LEARNING_RATE * schedule(step), 1);
+  await trainable.step(PEAK_LEARNING_RATE * scheduledShare(SCHEDULE, step), 1);
   tokens += batch.reduce((sum, { ids }) => sum + ids.length, 0);
   shown += loss;
   if ((step + 1) % 100 === 0) {
@@ -80,11 +82,6 @@ for (let step = 0, pool: MaskedSequence[][] = []; step < steps; step++) {
 }
 writePolicyFolder(folder, { ...tokenizerFiles, config, weights: await trainable.weights() });
 console.log(`written to ${folder} after ${((performance.now() - started) / 60_000).toFixed(1)} min`);
-
-/** Warm-up over 100 steps, then linear down to 2 %. */
-function schedule(step: number): number {
-  return Math.min((step + 1) / 100, 1 - (0.98 * step) / steps);
-}
 
 function drawPool(tokenizer: PolicyTokenizer, habits: Habits): MaskedSequence[][] {
   const conversations = Array.from({ length: BATCH * POOL_BATCHES }, () =>

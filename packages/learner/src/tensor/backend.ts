@@ -3,7 +3,9 @@ import { dirname } from "node:path";
 import { AgentError, messageOf } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import { loadBlas } from "./blas.js";
+import { registerTensorflow, runsOnGpu } from "./tensorflow-backend.js";
 import { replaceWasmMatMul } from "./wasm-matmul.js";
+import { openWebGpu } from "./webgpu-backend.js";
 
 /**
  * The backends a policy can run on, in the order in which they are tried. On `wasm` the CPU engine of engine/ computes; on
@@ -48,7 +50,7 @@ export async function openBackend(options: BackendOptions = {}): Promise<Backend
   const failures: string[] = [];
   for (const name of wanted === undefined ? BACKENDS : [wanted]) {
     try {
-      const on = await OPENERS[name](options.threads ?? 1);
+      const on = await OPENERS[name](options.threads ?? 1, wanted !== undefined);
       await tf.ready();
       const { threads } = options;
       current = { name, description: `${name} (${on})`, ...(threads !== undefined && { threads }) };
@@ -75,32 +77,15 @@ function backendFromEnvironment(): BackendName | undefined {
 
 const require = createRequire(import.meta.url);
 
-const OPENERS: Readonly<Record<BackendName, (threads: number) => Promise<string>>> = {
-  async tensorflow() {
-    const missing: string[] = [];
-    for (const name of ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"]) {
-      try {
-        require(name);
-        await selectBackend("tensorflow");
-        return name;
-      } catch (cause) {
-        missing.push(`${name} ${messageOf(cause).split("\n")[0]}`);
-      }
-    }
-    throw new Error(missing.join(", "));
+const OPENERS: Readonly<Record<BackendName, (threads: number, named: boolean) => Promise<string>>> = {
+  // What has no GPU, or only plays one, is slower than the engine: for those who ask for it.
+  async tensorflow(_, named) {
+    const on = registerTensorflow();
+    await selectBackend("tensorflow");
+    if (!named && !runsOnGpu()) throw new Error("TensorFlow sees no GPU");
+    return on;
   },
-
-  async webgpu() {
-    const { create, globals } = require("webgpu") as { create(options: string[]): GPU; globals: object };
-    Object.assign(globalThis, globals);
-    const gpu = create([]);
-    const adapter = await gpu.requestAdapter();
-    if (adapter === null) throw new Error("no adapter");
-    Object.defineProperty(globalThis, "navigator", { value: { gpu, userAgent: "node" }, configurable: true });
-    require("@tensorflow/tfjs-backend-webgpu");
-    await selectBackend("webgpu");
-    return adapter.info?.description || adapter.info?.vendor || "WebGPU";
-  },
+  webgpu: (_, named) => openWebGpu({ software: named }),
 
   wasm: openWasm,
   "wasm-tfjs": openWasm,
@@ -118,10 +103,6 @@ async function openWasm(threads: number): Promise<string> {
   const blas = loadBlas(threads);
   replaceWasmMatMul(blas);
   return blas?.name ?? "SIMD, no BLAS found";
-}
-
-interface GPU {
-  requestAdapter(): Promise<{ readonly info?: { readonly description: string; readonly vendor: string } } | null>;
 }
 
 /** Tensors that are held on the backend of this thread; what does not come back to its old number leaks. */

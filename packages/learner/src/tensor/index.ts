@@ -1,3 +1,4 @@
+export * from "./adam.js";
 export * from "./backend.js";
 export * from "./blas.js";
 export * from "./lora.js";

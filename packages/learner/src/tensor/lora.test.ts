@@ -1,14 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { createRandom } from "@afterstate/core";
+import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
-import { readAdapterFolder, writeAdapterFolder } from "../checkpoints/adapter-folder.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { createTrainer } from "../trainer/trainer.js";
 import type { PolicyWeights, UpdateOptions } from "../types.js";
 import { openBackend } from "./backend.js";
-import { initialAdapter, type LoraConfig, loraShapes, mergeAdapter } from "./lora.js";
+import { adapted, initialAdapter, LORA_TARGETS, type LoraConfig, loraName, loraShapes, mergeAdapter } from "./lora.js";
 import { responseLogProbs } from "./policy-loss.js";
 import { initialWeights, learnedShapes, type TransformerConfig, uploadWeights, weightShapes } from "./transformer.js";
 
@@ -57,6 +54,39 @@ describe("adapters", () => {
     expect(Math.abs(beside[0]! - (await logProbs(TINY_CONFIG, base))[0]!)).toBeGreaterThan(1e-2);
   });
 
+  it("have the gradients of central differences, and so has what they are applied to", () => {
+    const random = createRandom(4);
+    const draw = (rows: number, columns: number) =>
+      tf.tensor2d(
+        Array.from({ length: rows * columns }, () => 2 * random.next() - 1),
+        [rows, columns],
+      );
+    const [x, a, b, matrix, weights] = [draw(4, 3), draw(2, 3), draw(5, 2), draw(5, 3), draw(4, 5)];
+    const loss = (x: tf.Tensor, a: tf.Tensor, b: tf.Tensor) => {
+      const parameters = new Map([
+        [loraName("m", "A"), a],
+        [loraName("m", "B"), b],
+      ]);
+      return tf.sum(tf.mul(adapted(parameters, lora, x as tf.Tensor2D, matrix, "m")!, weights)) as tf.Scalar;
+    };
+    const inputs: readonly tf.Tensor[] = [x, a, b];
+    const gradients = tf.grads(loss as (...inputs: tf.Tensor[]) => tf.Scalar)([...inputs]);
+    inputs.forEach((input, index) => {
+      const data = input.dataSync();
+      data.forEach((_, i) => {
+        const at = (delta: number) => {
+          const moved = tf.tensor(
+            data.map((value, j) => (j === i ? value + delta : value)),
+            input.shape,
+          );
+          const [x, a, b] = inputs.map((other, j) => (j === index ? moved : other));
+          return loss(x!, a!, b!).dataSync()[0]!;
+        };
+        expect(gradients[index]!.dataSync()[i]).toBeCloseTo((at(0.1) - at(-0.1)) / 0.2, 3);
+      });
+    });
+  });
+
   it("learn over a base that stays as it is", async () => {
     const options: UpdateOptions = {
       learningRate: 1e-2,
@@ -89,32 +119,20 @@ describe("adapters", () => {
     await expect(createTrainer(config)).rejects.toMatchObject({ code: "lora/no-base" });
   });
 
+  it("go where they are asked to: to attention alone, or to every matrix of a layer", () => {
+    const modules = (target_modules: readonly string[]) =>
+      [...loraShapes(weightShapes(TINY_CONFIG), { ...lora, target_modules }).keys()]
+        .filter((name) => name.includes("layers.1") && name.includes("lora_A"))
+        .map((name) => name.split(".").at(-3));
+    expect(modules(["q_proj", "k_proj", "v_proj", "o_proj"])).toEqual(["q_proj", "k_proj", "v_proj", "o_proj"]);
+    expect(modules(LORA_TARGETS)).toEqual(LORA_TARGETS);
+  });
+
   it("refuse targets and ranks that make no sense", () => {
     const shapes = (changes: Partial<LoraConfig>) => () =>
       loraShapes(weightShapes(TINY_CONFIG), { ...lora, ...changes });
     expect(shapes({ target_modules: ["embed_tokens"] })).toThrow('target_modules has "embed_tokens"');
     expect(shapes({ target_modules: [] })).toThrow("target_modules is empty");
     expect(shapes({ r: 0 })).toThrow("r is 0");
-  });
-});
-
-describe("an adapter folder", () => {
-  it("comes back as it was written, and says what is wrong with another", async () => {
-    const folder = await mkdtemp(join(tmpdir(), "afterstate-adapter-"));
-    try {
-      const adapter = drawAdapter();
-      writeAdapterFolder(folder, { lora, adapter }, "base");
-      const read = readAdapterFolder(folder, TINY_CONFIG);
-      expect(read.lora).toEqual(lora);
-      expect([...read.adapter]).toEqual([...adapter]);
-      const wider = { ...TINY_CONFIG, hidden_size: 16 };
-      expect(() => readAdapterFolder(folder, wider)).toThrow("expected [2, 16]");
-      await writeFile(join(folder, "adapter_config.json"), '{"peft_type":"IA3"}');
-      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow('expected peft_type "LORA", found "IA3"');
-      await rm(join(folder, "adapter_config.json"));
-      expect(() => readAdapterFolder(folder, TINY_CONFIG)).toThrow("adapter_config.json");
-    } finally {
-      await rm(folder, { recursive: true });
-    }
   });
 });

@@ -61,8 +61,10 @@ describe("operations of the transformer", () => {
   it("gives the expected cost, and Kullback and Leibler's divergence for log π − log q", () => {
     // π = [1/4, 3/4], c = [8, 4]: 2 + 3. q = [1/2, 1/2]: ln 2 − H(π).
     const logits = tf.tensor2d([[0, Math.log(3)]]);
-    expect(expectedCost(logits, () => tf.tensor2d([[8, 4]])).dataSync()[0]).toBeCloseTo(5, 5);
-    const kl = expectedCost(logits, (logProbs) => tf.sub(logProbs, Math.log(0.5))).dataSync()[0];
+    const constant = { logProbs: tf.tensor2d([[8, 4]]), coefficient: -1 };
+    expect(expectedCost(logits, { own: 0, reference: constant }).dataSync()[0]).toBeCloseTo(5, 5);
+    const uniform = { logProbs: tf.fill([1, 2], Math.log(0.5)) as tf.Tensor2D, coefficient: 1 };
+    const kl = expectedCost(logits, { own: 1, reference: uniform }).dataSync()[0];
     expect(kl).toBeCloseTo(Math.log(2) + 0.25 * Math.log(0.25) + 0.75 * Math.log(0.75), 5);
   });
 
@@ -89,10 +91,10 @@ describe("operations of the transformer", () => {
     const mask = tf.tensor([0, MASKED, 0, 0], [1, 1, 2, 2]);
     expectGradient((s) => attentionProbabilities(s as tf.Tensor4D, mask, 0.5), [[1, 2, 2, 2]]);
     expectGradient((z) => targetLogProbs(z as tf.Tensor2D, tf.tensor1d([2, 0], "int32")), [[2, 3]]);
-    const cost = values([2, 3]) as tf.Tensor2D;
-    expectGradient((z) => expectedCost(z as tf.Tensor2D, () => cost), [[2, 3]]);
-    const reference = tf.logSoftmax(values([2, 3])) as tf.Tensor2D;
-    expectGradient((z) => expectedCost(z as tf.Tensor2D, (logProbs) => tf.sub(logProbs, reference)), [[2, 3]]);
+    const constant = { logProbs: values([2, 3]) as tf.Tensor2D, coefficient: -1 };
+    expectGradient((z) => expectedCost(z as tf.Tensor2D, { own: 0, reference: constant }), [[2, 3]]);
+    const reference = { logProbs: tf.logSoftmax(values([2, 3])) as tf.Tensor2D, coefficient: 1 };
+    expectGradient((z) => expectedCost(z as tf.Tensor2D, { own: 1, reference }), [[2, 3]]);
     expectGradient((e) => embed(tf.tensor1d([1, 1, 0], "int32"), e as tf.Tensor2D), [[3, 2]]);
   });
 });

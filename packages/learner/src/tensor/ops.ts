@@ -1,12 +1,14 @@
 import * as tf from "@tensorflow/tfjs";
+import { fusedOperations, type TokenCost } from "./fused-operations.js";
 
 /*
  * The operations of a Llama-family transformer, each with its own gradient: fewer kernels than the tape would record,
- * and the same on every backend. All tensors are float32 unless said.
+ * and the same on every backend. Where a backend has an operation as a kernel of its own, that is what runs. All tensors are
+ * float32 unless said.
  */
 
 /** An operation with its gradient: `gradient(dy, saved)` gives one gradient per input; every tensor it uses must be in `saved`. */
-function withGradient<T extends tf.Tensor>(
+export function withGradient<T extends tf.Tensor>(
   inputs: readonly tf.Tensor[],
   forward: (inputs: readonly tf.Tensor[]) => {
     readonly value: tf.Tensor;
@@ -18,7 +20,13 @@ function withGradient<T extends tf.Tensor>(
     const save = all.at(-1) as unknown as (tensors: tf.Tensor[]) => void;
     const { value, saved, gradient } = forward(all.slice(0, -1) as tf.Tensor[]);
     save([...(saved ?? [])]);
-    return { value, gradFunc: gradient as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
+    // TensorFlow.js would hold what a gradient makes and what was saved for it until all gradients are there.
+    const gradFunc = (dy: tf.Tensor, saved: tf.Tensor[]) => {
+      const gradients = tf.tidy(() => gradient(dy, saved));
+      tf.dispose(saved);
+      return gradients;
+    };
+    return { value, gradFunc: gradFunc as unknown as (dy: tf.Tensor, saved: tf.Tensor[]) => tf.Tensor[] };
   });
   return operation(...inputs) as T;
 }
@@ -35,6 +43,8 @@ function withGradient<T extends tf.Tensor>(
  * @returns [tokens, hidden]
  */
 export function embed(ids: tf.Tensor1D, table: tf.Tensor2D): tf.Tensor2D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.embed(ids, table);
   return withGradient([table], ([table]) => ({
     value: tf.gather(table!, ids),
     saved: [ids],
@@ -57,6 +67,8 @@ function oneHot(ids: tf.Tensor1D, classes: number): tf.Tensor2D {
  * @param weight [hidden]
  */
 export function rmsNorm(x: tf.Tensor2D, weight: tf.Tensor1D, epsilon: number): tf.Tensor2D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.rmsNorm(x, weight, epsilon);
   return withGradient([x, weight], (inputs) => {
     const [x, weight] = inputs as [tf.Tensor, tf.Tensor];
     const scale = tf.rsqrt(tf.add(tf.mean(tf.square(x), -1, true), epsilon)); // [rows, 1]
@@ -90,6 +102,8 @@ export interface RotaryAngles {
  * @param x [batch, seq, heads, headDim]
  */
 export function rotary(x: tf.Tensor4D, angles: RotaryAngles): tf.Tensor4D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.rotary(x, angles.cos, angles.sin);
   const turned = (x: tf.Tensor, turn: tf.Tensor, back: boolean): tf.Tensor =>
     tf.reshape(tf.matMul(tf.reshape(x, [-1, turn.shape[0]!]), turn as tf.Tensor2D, false, back), x.shape);
   return withGradient([x], ([x]) => ({
@@ -108,6 +122,8 @@ export function rotary(x: tf.Tensor4D, angles: RotaryAngles): tf.Tensor4D {
  * @param up [rows, intermediate]
  */
 export function swiglu(gate: tf.Tensor2D, up: tf.Tensor2D): tf.Tensor2D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.swiglu(gate, up);
   return withGradient([gate, up], (inputs) => {
     const [gate, up] = inputs as [tf.Tensor, tf.Tensor];
     const sigma = tf.sigmoid(gate);
@@ -151,6 +167,8 @@ export function attentionProbabilities(scores: tf.Tensor4D, mask: tf.Tensor, sca
  * @returns nats. [rows]
  */
 export function targetLogProbs(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Tensor1D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.targetLogProbs(logits, targets);
   return withGradient([logits], ([logits]) => {
     const classes = logits!.shape[1]!;
     const logProbs = tf.logSoftmax(logits!, -1);
@@ -169,17 +187,29 @@ export function targetLogProbs(logits: tf.Tensor2D, targets: tf.Tensor1D): tf.Te
  * The cost is a constant to the gradient, though it may depend on π: with c = log π − log q this is KL(π ‖ q), gradient included.
  *
  * @param logits [rows, vocab]
- * @param cost of every token, given log π. [rows, vocab]
  * @returns [rows]
  */
-export function expectedCost(logits: tf.Tensor2D, cost: (logProbs: tf.Tensor2D) => tf.Tensor2D): tf.Tensor1D {
+export function expectedCost(logits: tf.Tensor2D, cost: TokenCost): tf.Tensor1D {
+  const fused = fusedOperations();
+  if (fused !== undefined) return fused.expectedCost(logits, cost);
   return withGradient([logits], ([logits]) => {
     const logProbs = tf.logSoftmax(logits!, -1) as tf.Tensor2D;
-    const costs = cost(logProbs);
+    const costs = costOf(cost, logProbs);
     const probabilities = tf.exp(logProbs);
     const expected = tf.sum(tf.mul(probabilities, costs), -1, true);
     const slope = tf.mul(probabilities, tf.sub(costs, expected));
     const gradient = (dy: tf.Tensor, saved: readonly tf.Tensor[]) => [tf.mul(tf.expandDims(dy, -1), saved[0]!)];
     return { value: tf.squeeze(expected, [1]), saved: [slope], gradient };
   });
+}
+
+/** c of every token, see {@link TokenCost}. [rows, vocab] */
+function costOf({ own, reference, teacher }: TokenCost, logProbs: tf.Tensor2D): tf.Tensor2D {
+  let cost = tf.mul(logProbs, own);
+  if (reference !== undefined) cost = tf.sub(cost, tf.mul(reference.logProbs, reference.coefficient));
+  if (teacher !== undefined) {
+    const delta = tf.clipByValue(tf.sub(teacher.logProbs, logProbs), -teacher.clip, teacher.clip);
+    cost = tf.sub(cost, tf.mul(delta, tf.expandDims(teacher.weights, -1)));
+  }
+  return cost as tf.Tensor2D;
 }

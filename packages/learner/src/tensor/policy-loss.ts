@@ -168,13 +168,16 @@ export function policyLoss(
     // log π_θ is zeroed where it does not count, so that exp() of a padded position stays finite.
     const logProbs = tf.mul(targetLogProbs(logits, tf.tensor1d(batch.tokens.targets, "int32")), counted);
     const surrogate = term === undefined ? ppoClip(logProbs, batch, options) : tf.zerosLike(logProbs);
-    const costs = expectedCost(logits, (logProbs) => {
-      const kl = tf.mul(tf.sub(logProbs, batch.reference), klCoefficient) as tf.Tensor2D;
-      if (batch.lesson === undefined) return kl;
-      const { teacher, weight } = batch.lesson;
-      const delta = tf.clipByValue(tf.sub(teacher, logProbs), -distillationClip, distillationClip);
-      const hint = tf.expandDims(tf.mul(tf.tensor1d(weight), distillationWeight), -1);
-      return tf.sub(kl, tf.mul(delta, hint)) as tf.Tensor2D;
+    const costs = expectedCost(logits, {
+      own: klCoefficient,
+      reference: { logProbs: batch.reference, coefficient: klCoefficient },
+      ...(batch.lesson !== undefined && {
+        teacher: {
+          logProbs: batch.lesson.teacher,
+          weights: tf.tensor1d(batch.lesson.weight.map((weight) => weight * distillationWeight)),
+          clip: distillationClip,
+        },
+      }),
     });
     const loss = tf.div(tf.sum(tf.mul(counted, tf.add(surrogate, costs))), options.denominator) as tf.Scalar;
     if (term === undefined) return loss;
@@ -227,8 +230,8 @@ export async function batchStatistics(
     const logits = sequenceLogits(parameters, config, tokens);
     return [
       targetLogProbs(logits, tf.tensor1d(tokens.targets, "int32")),
-      expectedCost(logits, (logProbs) => tf.sub(logProbs, reference)),
-      tf.neg(expectedCost(logits, (logProbs) => logProbs)),
+      expectedCost(logits, { own: 1, reference: { logProbs: reference, coefficient: 1 } }),
+      tf.neg(expectedCost(logits, { own: 1 })),
     ];
   });
   const [logProbs, kl, entropy] = (await Promise.all(tensors.map((tensor) => tensor.data()))) as Float32Array[];

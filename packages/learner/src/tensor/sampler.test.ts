@@ -60,6 +60,24 @@ describe("sampling with a cache", () => {
     expect(beside[1]!.ids).toEqual(alone[0]!.ids);
   });
 
+  it("keeps within limits and a grammar, and ends where it is told to, as the engine does", async () => {
+    const parameters = uploadWeights(sharpWeights());
+    const odd = {
+      allows: (id: number) => id % 2 === 1,
+      allowed: () => Uint8Array.from({ length: 11 }, (_, id) => id % 2),
+      accept() {},
+    };
+    const [greedy, narrow, held, ended] = await sampleBatch(parameters, TINY_CONFIG, [
+      request([1, 2], 3, { temperature: 0 }),
+      request([1, 2], 3, { truncation: { topK: 1 } }),
+      request([1, 2], 3, { constraint: odd }),
+      request([1, 2], 3, { endsWith: () => true }),
+    ]);
+    expect(narrow!.ids).toEqual(greedy!.ids);
+    expect(held!.ids.every((id) => id % 2 === 1)).toBe(true);
+    expect([ended!.ids.length, ended!.stoppedBy]).toEqual([1, "stop"]);
+  });
+
   it("samples each token as often as the policy says", async () => {
     const parameters = uploadWeights(sharpWeights());
     const draws = 2000;

@@ -1,29 +1,19 @@
 import * as tf from "@tensorflow/tfjs";
-import { attentionProbabilities } from "./ops.js";
-import { type Row, rowOf, type Sample, type SampleRequest, sampleToken } from "./sample-token.js";
+import { type KeyValueCache, openCache } from "./key-value-cache.js";
+import { type Row, rowOf, type Sample, type SampleRequest, sampleOf, sampleToken } from "./sample-token.js";
 import {
   type Attend,
-  causalMask,
-  headDimOf,
   hiddenStates,
   logitsOf,
-  MASKED,
   type Parameters,
   rotaryAngles,
   type TransformerConfig,
 } from "./transformer.js";
 
-/** Keys and values of one layer. [rows, heads, seq, headDim] */
-interface LayerCache {
-  keys: tf.Tensor4D;
-  values: tf.Tensor4D;
-}
-
 /**
  * Samples responses to several prompts side by side with a key-value cache.
  *
- * The cache has two parts: the prompts, padded on the right and never touched again, and the sampled tokens, which grow by
- * one column a step. Rows that have ended are taken out once they are half of the batch. Each row has its own random stream,
+ * Rows that have ended are taken out once they are half of the batch. Each row has its own random stream,
  * so what a row samples does not depend on its neighbours, float rounding apart.
  */
 export async function sampleBatch(
@@ -32,9 +22,11 @@ export async function sampleBatch(
   requests: readonly SampleRequest[],
 ): Promise<readonly Sample[]> {
   const rows = requests.map(rowOf);
+  const lengths = requests.map(({ promptIds }) => promptIds.length);
+  const ends = requests.map(({ promptIds, maxTokens }) => promptIds.length + maxTokens);
+  const cache = openCache(config, lengths, Math.min(Math.max(...ends), config.max_position_embeddings));
   let active = rows;
-  let { prompt, mask, logits } = prefill(parameters, config, rows);
-  let sampled: (LayerCache | undefined)[] = prompt.map(() => undefined);
+  let logits = prefill(parameters, config, rows, cache);
   try {
     for (;;) {
       const scores = (await logits.data()) as Float32Array;
@@ -48,109 +40,62 @@ export async function sampleBatch(
       const going = active.flatMap((row, index) => (row.stoppedBy === undefined ? [index] : []));
       if (going.length === 0) break;
       if (going.length <= active.length / 2) {
-        ({ prompt, sampled, mask } = keepRows(prompt, sampled, mask, going));
+        cache.keep(going);
         active = going.map((index) => active[index]!);
       }
-      logits = decode(parameters, config, active, prompt, sampled, mask);
+      logits = decode(parameters, config, active, cache);
       await new Promise<void>((resolve) => setImmediate(resolve)); // others get their turn between tokens
     }
   } finally {
-    for (const cache of [...prompt, ...sampled]) {
-      cache?.keys.dispose();
-      cache?.values.dispose();
-    }
-    mask.dispose();
+    cache.dispose();
     logits.dispose();
   }
-  return rows.map(({ ids, logProbs, stoppedBy }) => ({ ids, logProbs, stoppedBy: stoppedBy! }));
+  return rows.map(sampleOf);
 }
 
-/** Runs the prompts. @returns their cache, the mask of their padding [rows, 1, 1, seq] and the logits of their last tokens. */
-function prefill(parameters: Parameters, config: TransformerConfig, rows: readonly Row[]) {
+/** Runs the prompts. @returns the logits of their last tokens. [rows, vocab] */
+function prefill(
+  parameters: Parameters,
+  config: TransformerConfig,
+  rows: readonly Row[],
+  cache: KeyValueCache,
+): tf.Tensor2D {
   const lengths = rows.map(({ request }) => request.promptIds.length);
   const seq = Math.max(...lengths);
   const ids = new Int32Array(rows.length * seq);
   rows.forEach(({ request }, row) => ids.set(request.promptIds, row * seq));
-  const prompt: LayerCache[] = [];
-  const scale = 1 / Math.sqrt(headDimOf(config));
-  const logits = tf.tidy(() => {
-    const causal = causalMask(seq);
-    const attend: Attend = (layer, { queries, keys, values }) => {
-      prompt[layer] = { keys: tf.keep(tf.clone(keys)), values: tf.keep(tf.clone(values)) };
-      return tf.matMul(attentionProbabilities(tf.matMul(queries, keys, false, true), causal, scale), values);
-    };
+  return tf.tidy(() => {
     const positions = Array.from({ length: seq }, (_, t) => t);
-    const angles = rotaryAngles(config, positions, [1, seq]);
-    const hidden = hiddenStates(parameters, config, tf.tensor1d(ids, "int32"), [rows.length, seq], angles, attend);
-    const last = tf.tensor1d(
-      lengths.map((length, row) => row * seq + length - 1),
-      "int32",
-    );
-    return logitsOf(parameters, config, tf.gather(hidden, last));
+    const hidden = runLayers(parameters, config, ids, [rows.length, seq], positions, cache.prompts());
+    const last = lengths.map((length, row) => row * seq + length - 1);
+    return logitsOf(parameters, config, tf.gather(hidden, tf.tensor1d(last, "int32")));
   });
-  const padding = new Float32Array(rows.length * seq);
-  lengths.forEach((length, row) => padding.fill(MASKED, row * seq + length, (row + 1) * seq));
-  return { prompt, mask: tf.tensor4d(padding, [rows.length, 1, 1, seq]), logits };
 }
 
-/** Runs the token that each row sampled last. `sampled` grows by one column. @returns the logits. [rows, vocab] */
+/** Runs the token that each row sampled last. @returns the logits. [rows, vocab] */
 function decode(
   parameters: Parameters,
   config: TransformerConfig,
   rows: readonly Row[],
-  prompt: readonly LayerCache[],
-  sampled: (LayerCache | undefined)[],
-  mask: tf.Tensor4D,
+  cache: KeyValueCache,
 ): tf.Tensor2D {
-  const scale = 1 / Math.sqrt(headDimOf(config));
   const positions = rows.map(({ request, ids }) => request.promptIds.length + ids.length - 1);
+  const last = rows.map(({ ids }) => ids.at(-1)!);
   return tf.tidy(() => {
-    const attend: Attend = (layer, { queries, keys, values }) => {
-      const before = sampled[layer];
-      const grown = {
-        keys: tf.keep(before === undefined ? tf.clone(keys) : (tf.concat([before.keys, keys], 2) as tf.Tensor4D)),
-        values: tf.keep(
-          before === undefined ? tf.clone(values) : (tf.concat([before.values, values], 2) as tf.Tensor4D),
-        ),
-      };
-      before?.keys.dispose();
-      before?.values.dispose();
-      sampled[layer] = grown;
-      const [promptSeq, sampledSeq] = [prompt[layer]!.keys.shape[2], grown.keys.shape[2]];
-      const onPrompt = tf.add(tf.matMul(queries, prompt[layer]!.keys, false, true), mask);
-      const onSampled = tf.matMul(queries, grown.keys, false, true);
-      const scores = tf.concat([onPrompt, onSampled], -1) as tf.Tensor4D; // [rows, heads, 1, promptSeq + sampledSeq]
-      const parts = tf.split(attentionProbabilities(scores, tf.scalar(0), scale), [promptSeq, sampledSeq], -1);
-      return tf.add(tf.matMul(parts[0]!, prompt[layer]!.values), tf.matMul(parts[1]!, grown.values)) as tf.Tensor4D;
-    };
-    const ids = tf.tensor1d(
-      rows.map(({ ids }) => ids.at(-1)!),
-      "int32",
-    );
-    const angles = rotaryAngles(config, positions, [rows.length, 1]);
-    return logitsOf(parameters, config, hiddenStates(parameters, config, ids, [rows.length, 1], angles, attend));
+    const hidden = runLayers(parameters, config, last, [rows.length, 1], positions, cache.next(positions));
+    return logitsOf(parameters, config, hidden);
   });
 }
 
-/** Takes the rows at `indices` out of caches and mask, and frees the old ones. */
-function keepRows(
-  prompt: readonly LayerCache[],
-  sampled: readonly (LayerCache | undefined)[],
-  mask: tf.Tensor4D,
-  indices: readonly number[],
-) {
-  const rows = tf.tensor1d([...indices], "int32");
-  const take = <T extends tf.Tensor>(tensor: T): T => {
-    const taken = tf.gather(tensor, rows) as T;
-    tensor.dispose();
-    return taken;
-  };
-  const takeLayer = ({ keys, values }: LayerCache) => ({ keys: take(keys), values: take(values) });
-  const kept = {
-    prompt: prompt.map(takeLayer),
-    sampled: sampled.map((cache) => (cache === undefined ? undefined : takeLayer(cache))),
-    mask: take(mask),
-  };
-  rows.dispose();
-  return kept;
+/** @param positions of all rows alike [seq], or of each row's one token [rows]. */
+function runLayers(
+  parameters: Parameters,
+  config: TransformerConfig,
+  ids: ArrayLike<number>,
+  [rows, seq]: readonly [number, number],
+  positions: readonly number[],
+  attend: Attend,
+): tf.Tensor2D {
+  const angles = rotaryAngles(config, positions, [positions.length / seq, seq]);
+  return hiddenStates(parameters, config, tf.tensor1d(Int32Array.from(ids), "int32"), [rows, seq], angles, attend);
 }

@@ -1,15 +1,9 @@
 import { AgentError } from "@afterstate/core";
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights, WeightArray } from "../types.js";
+import { type AdamOptions, assertOptimizerFits, isDecayed } from "./adam.js";
+import { fusedOperations } from "./fused-operations.js";
 import { disposeParameters, type Parameters, uploadWeights } from "./transformer.js";
-
-/** Numbers of AdamW (arXiv:1711.05101). */
-export interface AdamOptions {
-  readonly beta1: number;
-  readonly beta2: number;
-  readonly epsilon: number;
-  readonly weightDecay: number;
-}
 
 /**
  * Unbiased estimates from the gradients g₁, g₂ of the two halves of a batch, whose sum is its gradient (arXiv:1812.06162, App. A.1).
@@ -45,11 +39,14 @@ export interface Trainable {
  * Makes weights trainable.
  *
  *   m ← β₁m + (1 − β₁)g        v ← β₂v + (1 − β₂)g²
- *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ)
+ *   w ← w − η (m̂ / (√v̂ + ε) + λw),  m̂ = m/(1 − β₁ᵗ), v̂ = v/(1 − β₂ᵗ),  λ = 0 on norms and biases
  *
  * @param frozen weights that the loss depends on and that stay as they are; the caller disposes them.
  *
- * Gradients, moments and weights are handled as one flat vector: a dozen kernels a step, whatever the number of weights.
+ * Gradients, moments and weights are handled as one flat vector: a dozen kernels a step, whatever the number of weights. All activations
+ * of a micro-batch are held until its backward pass is over: computing layers again in place of that is the CPU engine's.
+ *
+ * @throws CheckpointError `checkpoint/mismatch` when the optimizer's state is that of other weights.
  */
 export function createTrainable(
   initial: PolicyWeights,
@@ -59,6 +56,7 @@ export function createTrainable(
     frozen,
   }: { readonly optimizer?: PolicyWeights | undefined; readonly frozen?: Parameters | undefined } = {},
 ): Trainable {
+  assertOptimizerFits(initial, optimizer);
   const names = [...initial.keys()];
   const shapes = names.map((name) => [...initial.get(name)!.shape]);
   const sizes = shapes.map((shape) => shape.reduce((product, size) => product * size, 1));
@@ -107,8 +105,13 @@ export function createTrainable(
         const { value, grads } = tf.valueAndGrads(evaluate as (...tensors: tf.Tensor[]) => tf.Tensor)([
           ...parameters.values(),
         ]);
-        const flat = flatten(grads);
         const before = halves[half];
+        const fused = fusedOperations();
+        if (fused !== undefined) {
+          halves[half] = tf.keep(fused.addGradients(before, grads));
+          return value;
+        }
+        const flat = flatten(grads);
         halves[half] = tf.keep(before === undefined ? flat : (tf.add(before, flat) as tf.Tensor1D));
         before?.dispose();
         return value;
@@ -146,14 +149,25 @@ export function createTrainable(
       }
       time += 1;
       const { beta1, beta2, epsilon, weightDecay } = options;
+      const scale = norm > gradientClip ? gradientClip / norm : 1;
+      const [correction1, correction2] = [1 - beta1 ** time, 1 - beta2 ** time];
+      const fused = fusedOperations();
+      if (fused !== undefined) {
+        const step = { ...options, gradient, mean, variance, scale, learningRate, correction1, correction2 };
+        fused.adamStep([...parameters.values()], step);
+        gradient.dispose();
+        return norm;
+      }
       const next = tf.tidy(() => {
-        const g = tf.mul(gradient, norm > gradientClip ? gradientClip / norm : 1);
+        const g = tf.mul(gradient, scale);
         const m = tf.add(tf.mul(mean, beta1), tf.mul(g, 1 - beta1)) as tf.Tensor1D;
         const v = tf.add(tf.mul(variance, beta2), tf.mul(tf.square(g), 1 - beta2)) as tf.Tensor1D;
-        const denominator = tf.add(tf.sqrt(tf.div(v, 1 - beta2 ** time)), epsilon);
-        const direction = tf.div(tf.div(m, 1 - beta1 ** time), denominator);
-        const w = flatten([...parameters.values()]);
-        const decayed = weightDecay === 0 ? direction : tf.add(direction, tf.mul(w, weightDecay));
+        const denominator = tf.add(tf.sqrt(tf.div(v, correction2)), epsilon);
+        const direction = tf.div(tf.div(m, correction1), denominator);
+        const tensors = [...parameters.values()];
+        const w = flatten(tensors);
+        const decaying = () => flatten(tensors.map((x) => (isDecayed(x.shape) ? x : tf.zerosLike(x))));
+        const decayed = weightDecay === 0 ? direction : tf.add(direction, tf.mul(decaying(), weightDecay));
         const moved = tf.sub(w, tf.mul(decayed, learningRate)) as tf.Tensor1D;
         return { m, v, parts: tf.split(moved, sizes).map((part, i) => tf.reshape(part, shapes[i]!)) };
       });

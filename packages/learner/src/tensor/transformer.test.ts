@@ -2,6 +2,7 @@ import * as tf from "@tensorflow/tfjs";
 import { beforeAll, describe, expect, it } from "vitest";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import { openBackend } from "./backend.js";
+import { rmsNorm, withGradient } from "./ops.js";
 import { packTokens, sequenceLogProbs } from "./sequence-log-probs.js";
 import { initialWeights, type TransformerConfig, uploadWeights, weightShapes } from "./transformer.js";
 
@@ -55,4 +56,44 @@ describe("an architecture with biases, head norms and a head width of its own", 
       expect(Math.max(...gradient.map(Math.abs))).toBeGreaterThan(short === "k_proj.bias" ? 0.01 : 0.05);
     },
   );
+});
+
+describe("a pass of the transformer", () => {
+  it("holds one tensor a layer where no gradient is asked for", () => {
+    const held = (layers: number): number => {
+      const config = { ...TINY_CONFIG, num_hidden_layers: layers };
+      const parameters = uploadWeights(initialWeights(config, 1));
+      return tf.tidy(() => {
+        const before = tf.memory().numTensors;
+        sequenceLogProbs(parameters, config, packTokens([[1, 5, 2, 9]]));
+        return tf.memory().numTensors - before;
+      });
+    };
+    expect(held(5) - held(2)).toBe(3);
+  });
+
+  it("holds of an operation its gradients alone by the end of the way back", () => {
+    const held = (operations: number): number => {
+      let atTheEnd = 0;
+      const first = (x: tf.Tensor): tf.Tensor2D =>
+        withGradient([x], ([x]) => ({
+          value: tf.clone(x!),
+          gradient: (dy) => {
+            atTheEnd = tf.memory().numTensors;
+            return [tf.clone(dy)];
+          },
+        }));
+      tf.tidy(() => {
+        const weight = tf.ones([3]) as tf.Tensor1D;
+        tf.grad((x) => {
+          let y = first(x);
+          for (let i = 0; i < operations; i++) y = rmsNorm(y, weight, 1e-5);
+          return tf.sum(y);
+        })(tf.ones([2, 3]));
+      });
+      return atTheEnd;
+    };
+    // dx and d weight of each of the three more; what they saved and went through is gone.
+    expect(held(5) - held(2)).toBe(2 * 3);
+  });
 });

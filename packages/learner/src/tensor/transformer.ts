@@ -1,8 +1,9 @@
 import * as tf from "@tensorflow/tfjs";
 import type { PolicyWeights } from "../types.js";
+import { fusedOperations } from "./fused-operations.js";
 import { adapted } from "./lora.js";
 import { attentionProbabilities, embed, type RotaryAngles, rmsNorm, rotary, swiglu } from "./ops.js";
-import { rotaryFrequencies } from "./rotary-frequencies.js";
+import { rotaryFrequencies, rotaryMagnitude } from "./rotary-frequencies.js";
 import { headDimOf, type TransformerConfig } from "./transformer-config.js";
 
 export * from "./transformer-config.js";
@@ -12,7 +13,14 @@ export type Parameters = ReadonlyMap<string, tf.Tensor>;
 
 /** Puts weights on the tensor backend. The caller disposes them. */
 export function uploadWeights(weights: PolicyWeights): Parameters {
-  return new Map([...weights].map(([name, { shape, data }]) => [name, tf.tensor(data, [...shape], "float32")]));
+  return new Map(
+    [...weights].map(([name, { shape, data }]) => [name, tf.tensor(unshared(data), [...shape], "float32")]),
+  );
+}
+
+/** Native backends are not made for memory that threads share: WebGPU's ends the process. */
+function unshared(data: Float32Array): Float32Array {
+  return data.buffer instanceof SharedArrayBuffer ? Float32Array.from(data) : data;
 }
 
 /** Frees what {@link uploadWeights} made. */
@@ -20,14 +28,14 @@ export function disposeParameters(parameters: Parameters): void {
   for (const tensor of parameters.values()) tensor.dispose();
 }
 
-/** Queries, keys and values of one layer, rotated. [batch, heads, seq, headDim] */
+/** Queries [batch, seq, heads, headDim], keys and values [batch, seq, kvHeads, headDim] of one layer, rotated. */
 export interface LayerHeads {
   readonly queries: tf.Tensor4D;
   readonly keys: tf.Tensor4D;
   readonly values: tf.Tensor4D;
 }
 
-/** Mixes values by attention; where a key-value cache comes in. @returns [batch, heads, seq, headDim] */
+/** Mixes values by attention; where a key-value cache comes in. @returns [batch, seq, heads, headDim] */
 export type Attend = (layer: number, heads: LayerHeads) => tf.Tensor4D;
 
 /**
@@ -46,9 +54,10 @@ export function hiddenStates(
 ): tf.Tensor2D {
   const weight = <T extends tf.Tensor>(name: string) => parameters.get(name) as T;
   const linear = (x: tf.Tensor2D, name: string): tf.Tensor2D => {
-    const y = tf.matMul(x, weight<tf.Tensor2D>(`${name}.weight`), false, true) as tf.Tensor2D;
-    const extras = [parameters.get(`${name}.bias`), adapted(parameters, config.lora, x, name)];
-    return extras.reduce<tf.Tensor2D>((sum, extra) => (extra === undefined ? sum : tf.add(sum, extra)), y);
+    const matrix = weight<tf.Tensor2D>(`${name}.weight`);
+    const y = adapted(parameters, config.lora, x, matrix, name) ?? tf.matMul(x, matrix, false, true);
+    const bias = parameters.get(`${name}.bias`);
+    return bias === undefined ? y : tf.add(y, bias);
   };
   const headDim = headDimOf(config);
   const toHeads = (x: tf.Tensor2D, heads: number): tf.Tensor4D => tf.reshape(x, [batch, seq, heads, headDim]);
@@ -57,26 +66,35 @@ export function hiddenStates(
     config.qk_norm === true
       ? tf.reshape(rmsNorm(tf.reshape(x, [-1, headDim]), weight(`${name}.weight`), config.rms_norm_eps), x.shape)
       : x;
-  const headsFirst = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
 
-  let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
-  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+  const attention = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
     const prefix = `model.layers.${layer}`;
     const a = rmsNorm(x, weight(`${prefix}.input_layernorm.weight`), config.rms_norm_eps);
     const q = toHeads(linear(a, `${prefix}.self_attn.q_proj`), config.num_attention_heads);
     const k = toHeads(linear(a, `${prefix}.self_attn.k_proj`), config.num_key_value_heads);
     const v = toHeads(linear(a, `${prefix}.self_attn.v_proj`), config.num_key_value_heads);
     const mixed = attend(layer, {
-      queries: headsFirst(rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles)),
-      keys: headsFirst(rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles)),
-      values: headsFirst(v),
+      queries: rotary(normalised(q, `${prefix}.self_attn.q_norm`), angles),
+      keys: rotary(normalised(k, `${prefix}.self_attn.k_norm`), angles),
+      values: v,
     });
-    const joined = tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [batch * seq, -1]) as tf.Tensor2D;
-    x = tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
-
+    const joined = tf.reshape(mixed, [batch * seq, -1]) as tf.Tensor2D;
+    return tf.add(x, linear(joined, `${prefix}.self_attn.o_proj`));
+  };
+  const feedForward = (x: tf.Tensor2D, layer: number): tf.Tensor2D => {
+    const prefix = `model.layers.${layer}`;
     const m = rmsNorm(x, weight(`${prefix}.post_attention_layernorm.weight`), config.rms_norm_eps);
     const active = swiglu(linear(m, `${prefix}.mlp.gate_proj`), linear(m, `${prefix}.mlp.up_proj`));
-    x = tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+    return tf.add(x, linear(active, `${prefix}.mlp.down_proj`));
+  };
+
+  let x: tf.Tensor2D = embed(ids, weight("model.embed_tokens.weight")); // [batch · seq, hidden]
+  for (let layer = 0; layer < config.num_hidden_layers; layer++) {
+    // Tidied by halves: what no gradient needs is freed before the next half, not when all layers are done.
+    x = tf.tidy(() => {
+      const attended = tf.tidy(() => attention(x, layer));
+      return tf.tidy(() => feedForward(attended, layer));
+    });
   }
   return rmsNorm(x, weight("model.norm.weight"), config.rms_norm_eps);
 }
@@ -90,11 +108,27 @@ export function logitsOf(parameters: Parameters, config: TransformerConfig, hidd
 /** Attention of a whole sequence on itself; a position sees itself and what came before. */
 export function causalAttention(config: TransformerConfig, seq: number): Attend {
   const scale = 1 / Math.sqrt(headDimOf(config));
+  const fused = fusedOperations();
+  if (fused !== undefined) {
+    return (_layer, { queries, keys, values }) => fused.causalAttention(queries, keys, values, scale);
+  }
   const mask = causalMask(seq);
-  return (_layer, { queries, keys, values }) => {
+  return (_layer, heads) => {
+    const { queries, keys, values } = headsFirst(heads, config);
     const scores = tf.matMul(queries, keys, false, true) as tf.Tensor4D;
-    return tf.matMul(attentionProbabilities(scores, mask, scale), values) as tf.Tensor4D;
+    return headsLast(tf.matMul(attentionProbabilities(scores, mask, scale), values) as tf.Tensor4D);
   };
+}
+
+/** Heads as batched products take them, each key-value head once for each query head. All [batch, heads, seq, headDim]. */
+export function headsFirst({ queries, keys, values }: LayerHeads, config: TransformerConfig): LayerHeads {
+  const first = (x: tf.Tensor4D) => repeatHeads(tf.transpose(x, [0, 2, 1, 3]), config);
+  return { queries: first(queries), keys: first(keys), values: first(values) };
+}
+
+/** [batch, heads, seq, headDim] → [batch, seq, heads, headDim]. */
+export function headsLast(mixed: tf.Tensor4D): tf.Tensor4D {
+  return tf.transpose(mixed, [0, 2, 1, 3]);
 }
 
 /** 0 on and below the diagonal, {@link MASKED} above. [1, 1, seq, seq] */
@@ -120,14 +154,15 @@ export function rotaryAngles(
   const headDim = headDimOf(config);
   const half = headDim / 2;
   const frequencies = rotaryFrequencies(config.rope_theta, headDim, config.rope_scaling);
+  const magnitude = rotaryMagnitude(config.rope_scaling);
   const cos = new Float32Array(batch * seq * headDim);
   const sin = new Float32Array(batch * seq * headDim);
   for (let i = 0; i < batch * seq; i++) {
     for (let j = 0; j < half; j++) {
       const angle = positions[i]! * frequencies[j]!;
       for (const at of [i * headDim + j, i * headDim + half + j]) {
-        cos[at] = Math.cos(angle);
-        sin[at] = Math.sin(angle);
+        cos[at] = magnitude * Math.cos(angle);
+        sin[at] = magnitude * Math.sin(angle);
       }
     }
   }

@@ -84,7 +84,11 @@ export function fakeTrainer(
       const steps = (request.optimizer?.get("step")?.data[0] ?? 0) + 1;
       return {
         weights: new Map([["w", { shape, data: moved }]]),
-        optimizer: new Map([["step", { shape: [1], data: Float32Array.of(steps) }]]),
+        optimizer: new Map([
+          ["w.exp_avg", { shape, data: new Float32Array(data.length) }],
+          ["w.exp_avg_sq", { shape, data: new Float32Array(data.length) }],
+          ["step", { shape: [1], data: Float32Array.of(steps) }],
+        ]),
         metrics: { loss: -0.5, kl: 0.01, entropy: 0.4, tokens: request.samples.length },
       };
     },

@@ -1,3 +1,4 @@
+import type { AdamOptions } from "../tensor/adam.js";
 import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
 import type { GradientAgreement } from "../tensor/trainable.js";
 import type { PolicyWeights, UpdateRequest } from "../types.js";
@@ -6,8 +7,11 @@ import type { PolicyWeights, UpdateRequest } from "../types.js";
 export interface UpdateEngine {
   /** What it runs on, for people. */
   readonly description: string;
-  /** Starts an update; one at a time. The caller disposes it. */
-  open(request: Pick<UpdateRequest, "weights" | "optimizer" | "reference">): PolicyUpdate;
+  /**
+   * Starts an update; one at a time. The caller disposes it.
+   * @throws CheckpointError `checkpoint/mismatch` when the optimizer's state is that of other weights.
+   */
+  open(request: Pick<UpdateRequest, "weights" | "optimizer" | "reference">, adam: AdamOptions): PolicyUpdate;
   dispose(): void;
 }
 
@@ -41,6 +45,3 @@ export interface PreparedBatch {
   statistics(): Promise<BatchStatistics>;
   dispose(): void;
 }
-
-/** AdamW as in PPO practice; no weight decay, so that what is not touched stays. */
-export const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };

@@ -11,15 +11,15 @@ const after = (...shares: readonly number[]) => {
 describe("the share of signal in a gradient", () => {
   it("is 1 while nothing is known, and hardly more than 0 after one measurement", () => {
     expect(after().value).toBe(1);
-    // 0 and .3 with w = .8, 1: mean .1667, n = 1.8²/1.64 = 1.9756, variance (.05 − .0278) · n/(n − 1) = .045
-    expect(after(0.3).value).toBeCloseTo(0.1667 - Math.sqrt(0.045 / 1.9756), 3);
+    // 0 and .3 with w = .9, 1: mean .1579, n = 1.9²/1.81 = 1.9945, variance (.04737 − .02493) · n/(n − 1) = .045
+    expect(after(0.3).value).toBeCloseTo(0.1579 - Math.sqrt(0.045 / 1.9945), 3);
     expect(after(-3).value).toBe(0);
   });
 
   it("is the weighted mean less its standard error", () => {
-    // 0, 1, 1, 0 with w = .512, .64, .8, 1: Σw = 2.952, Σw² = 2.3117, mean 1.44/2.952 = .4878; n = 2.952²/2.3117 = 3.7697;
-    // variance (.4878 − .4878²) · n/(n − 1) = .3401; standard error √(.3401/n) = .3004
-    expect(after(1, 1, 0).value).toBeCloseTo(0.4878 - 0.3004, 3);
+    // 0, 1, 1, 0 with w = .729, .81, .9, 1: Σw = 3.439, Σw² = 2.9975, mean 1.71/3.439 = .4972; n = 3.439²/2.9975 = 3.9455;
+    // variance (.4972 − .4972²) · n/(n − 1) = .3349; standard error √(.3349/n) = .2913
+    expect(after(1, 1, 0).value).toBeCloseTo(0.4972 - 0.2913, 3);
   });
 
   it("goes on from an optimizer's state as if it had not stopped", () => {

@@ -4,7 +4,7 @@ import type { PolicyWeights, WeightArray } from "../types.js";
 /** Where an optimizer's state keeps a {@link SignalShare}. */
 const NAME = "signal_share";
 /** Weight of a measurement against the one after it. */
-const DECAY = 0.8;
+const DECAY = 0.9;
 /** As if one measurement had found no signal: the first step of all must not be one along chance. */
 const PRIOR = [0, 0, 1, 1];
 
@@ -12,7 +12,7 @@ const PRIOR = [0, 0, 1, 1];
  * The share of a gradient's power that is signal: what a step along it is worth (arXiv:1812.06162, Eq. 2.7).
  *
  *   share_i = signal / power ≈ |G|² / (|G|² + tr Σ / B) = 1 / (1 + B_noise / B)
- *   value   = mean(share) − standard error, over the last updates with weights w_i = 0.8^age, at least 0
+ *   value   = mean(share) − standard error, over the last updates with weights w_i = DECAY^age, at least 0
  *
  * One batch tells little, and what could be chance counts for nothing: under noise alone the value is 0 most of the time.
  */

@@ -2,7 +2,7 @@ import { batchStatistics, policyLoss, preparePolicyBatch } from "../tensor/polic
 import { createTrainable } from "../tensor/trainable.js";
 import { disposeParameters, type TransformerConfig, uploadWeights } from "../tensor/transformer.js";
 import type { PolicyWeights } from "../types.js";
-import { ADAM, type UpdateEngine } from "./policy-update.js";
+import type { UpdateEngine } from "./policy-update.js";
 
 /** Updates on the TensorFlow.js backend of this thread. @param base the frozen weights under adapters. */
 export function tensorUpdates(
@@ -13,8 +13,8 @@ export function tensorUpdates(
   const frozen = base && uploadWeights(base);
   return {
     description,
-    open({ weights, optimizer, reference }) {
-      const trainable = createTrainable(weights, ADAM, { optimizer, frozen });
+    open({ weights, optimizer, reference }, adam) {
+      const trainable = createTrainable(weights, adam, { optimizer, frozen });
       const learned = uploadWeights(reference);
       const parameters = frozen === undefined ? learned : new Map([...frozen, ...learned]);
       return {

@@ -3,7 +3,7 @@ import { liveTensors, openBackend } from "../tensor/backend.js";
 import { responseLogProbs } from "../tensor/policy-loss.js";
 import { initialWeights, uploadWeights } from "../tensor/transformer.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
-import type { PolicyWeights, TrainingSample, UpdateOptions } from "../types.js";
+import type { PolicyWeights, TrainingSample, UpdateOptions, UpdateResult } from "../types.js";
 import { createTrainer } from "./trainer.js";
 
 beforeAll(async () => {
@@ -110,14 +110,41 @@ describe("an update", () => {
       const moved = result.weights.get(name)!.data.some((value, i) => value !== weights.get(name)!.data[i]);
       return { share: metrics.signalShare!, moved, carried: result.optimizer.get("signal_share")!.data };
     };
-    // Gradients g and g: 4 g·g / |2g|² = 1. Gradients g and −½g: 4 · (−½) / (½)² = −8, counted as −1.
+    // Gradients g and g: 4 g·g / |2g|² = 1, after the prior of 0: .5263 − .5007. Gradients g and −½g: 4 · (−½) / (½)² = −8, counted as −1.
     const agreed = await run(1, "noise-scale");
-    expect(agreed).toMatchObject({ share: expect.closeTo(0.0525, 3), moved: true });
+    expect(agreed).toMatchObject({ share: expect.closeTo(0.0256, 3), moved: true });
     expect(agreed.carried[0]).toBeCloseTo(1, 5);
     const contradicted = await run(-0.5, "noise-scale");
     expect(contradicted).toMatchObject({ share: 0, moved: false });
     expect(contradicted.carried[0]).toBe(-1);
     expect(await run(-0.5, "fixed")).toMatchObject({ share: 0, moved: true });
+  });
+
+  it("takes the learning rate from where the optimizer's steps stand in the schedule", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const run = async (options: UpdateOptions, before?: UpdateResult) =>
+      trainer.update({ weights, reference: weights, samples: [sample([1, 1])], ...before, options });
+    const schedule = { shape: "linear", warmupSteps: 0, totalSteps: 8, finalShare: 0 } as const;
+    const first = await run({ ...OPTIONS, epochs: 2, schedule });
+    expect(first.optimizer.get("step")!.data[0]).toBe(2);
+    // The third and fourth step of eight: 1 − 2/8 and 1 − 3/8 of the rate.
+    const second = await run({ ...OPTIONS, schedule }, first);
+    const alike = await run({ ...OPTIONS, learningRate: OPTIONS.learningRate * 0.75 }, first);
+    for (const [name, { data }] of alike.weights) expect(second.weights.get(name)!.data).toEqual(data);
+    const third = await run({ ...OPTIONS, schedule }, second);
+    const alsoAlike = await run({ ...OPTIONS, learningRate: OPTIONS.learningRate * 0.625 }, second);
+    for (const [name, { data }] of alsoAlike.weights) expect(third.weights.get(name)!.data).toEqual(data);
+  });
+
+  it("decays matrices when asked to, and nothing else", async () => {
+    const trainer = await createTrainer(TINY_CONFIG);
+    const options = { ...OPTIONS, weightDecay: 0.5 };
+    const still = await trainer.update({ weights, reference: weights, samples: [sample([0, 0])], options });
+    // No advantage, no gradient: w (1 − .01 · .5)
+    for (const [name, { data, shape }] of still.weights) {
+      const share = shape.length > 1 ? 0.995 : 1;
+      data.forEach((value, i) => expect(value).toBeCloseTo(share * weights.get(name)!.data[i]!, 6));
+    }
   });
 
   it("refuses a loss that is not finite and says so", async () => {

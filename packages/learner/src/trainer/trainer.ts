@@ -1,32 +1,39 @@
 import { AgentError } from "@afterstate/core";
-import { openMachine } from "../engine/machine.js";
+import { type Machine, openMachine } from "../engine/machine.js";
 import { openBackend } from "../tensor/backend.js";
 import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
-import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateRequest, UpdateResult } from "../types.js";
+import type { PolicyTrainer, PolicyWeights, UpdateRequest, UpdateResult } from "../types.js";
 import { engineUpdates } from "./engine-update.js";
+import { microBatches, tokenBudget } from "./micro-batches.js";
 import { objectiveTerms, type SampledBatch } from "./objective-terms.js";
 import type { UpdateEngine } from "./policy-update.js";
+import { scheduledShare } from "./scheduled-share.js";
 import { SignalShare } from "./signal-share.js";
 import { tensorUpdates } from "./tensor-update.js";
 
-/** Rows of one forward and backward pass. */
-const MICRO_BATCH = 16;
+/** AdamW as in PPO practice. */
+const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
 
 /**
  * A trainer on the backend of this thread: the CPU engine, or TensorFlow.js. An update is a function of its request alone.
  *
  * @param base the frozen weights under the adapters, for a config with `lora`; not needed otherwise.
+ * @param machine what the CPU engine computes on, disposed with the trainer. Default: one of its own.
  */
-export async function createTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
+export async function createTrainer(
+  config: TransformerConfig,
+  base?: PolicyWeights,
+  machine?: Machine,
+): Promise<PolicyTrainer> {
   const frozen = config.lora === undefined ? undefined : requireBase(config, base);
   const backend = await openBackend();
   const engine =
     backend.name === "wasm"
-      ? engineUpdates(openMachine(backend), backend.description, config, frozen)
+      ? engineUpdates(machine ?? openMachine(backend), backend.description, config, frozen)
       : tensorUpdates(backend.description, config, frozen);
   return {
     backend: engine.description,
-    update: (request) => update(engine, request),
+    update: (request) => update(engine, request, tokenBudget(config)),
     dispose: async () => engine.dispose(),
   };
 }
@@ -45,13 +52,15 @@ function requireBase(config: TransformerConfig, base: PolicyWeights | undefined)
 /**
  * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples with {@link policyLoss}.
  */
-async function update(engine: UpdateEngine, request: UpdateRequest): Promise<UpdateResult> {
+async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: number): Promise<UpdateResult> {
   const { options } = request;
+  const { schedule, weightDecay = 0 } = options;
   const started = performance.now();
-  const weights = engine.open(request);
+  const weights = engine.open(request, { ...ADAM, weightDecay });
+  const stepsBefore = request.optimizer?.get("step")?.data[0] ?? 0;
   const batches: HalfBatch[] = [];
   try {
-    for (const { half, samples } of inBatches(request.samples)) {
+    for (const { half, samples } of microBatches(request.samples, maxTokens)) {
       const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
       batches.push({ half, samples, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
     }
@@ -73,8 +82,9 @@ async function update(engine: UpdateEngine, request: UpdateRequest): Promise<Upd
       }
       // Later epochs see the same samples: only the first tells how far the halves agree.
       if (epoch === 0) share.add(await weights.agreement());
-      const learningRate = options.learningRate * (options.stepSize === "noise-scale" ? share.value : 1);
-      gradientNorm += await weights.step(learningRate, options.gradientClip);
+      const scheduled = schedule === undefined ? 1 : scheduledShare(schedule, stepsBefore + steps);
+      const worth = options.stepSize === "noise-scale" ? share.value : 1;
+      gradientNorm += await weights.step(options.learningRate * scheduled * worth, options.gradientClip);
       loss += epochLoss;
       steps += 1;
     }
@@ -134,21 +144,4 @@ function teacherDelta(batches: readonly HalfBatch[]): number {
     });
   }
   return sum / Math.max(1, tokens);
-}
-
-/**
- * Micro-batches of similar length, for little padding, of one half of the samples each. The halves share no episode: steps of
- * one episode share their fate.
- */
-function inBatches(samples: readonly TrainingSample[]) {
-  const episodes = [...new Set(samples.map(({ of }) => of.episodeId))].sort();
-  const halfOf = new Map(episodes.map((episodeId, index) => [episodeId, (index % 2) as 0 | 1]));
-  const length = ({ tokens }: TrainingSample) => tokens.promptIds.length + tokens.ids.length;
-  return ([0, 1] as const).flatMap((half) => {
-    const own = samples.filter(({ of }) => halfOf.get(of.episodeId) === half).sort((a, b) => length(a) - length(b));
-    return Array.from({ length: Math.ceil(own.length / MICRO_BATCH) }, (_, i) => ({
-      half,
-      samples: own.slice(i * MICRO_BATCH, (i + 1) * MICRO_BATCH),
-    }));
-  });
 }

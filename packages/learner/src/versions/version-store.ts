@@ -2,8 +2,11 @@ import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { AgentError, messageOf } from "@afterstate/core";
+import { assertArraysFit } from "../checkpoints/assert-arrays-fit.js";
+import { CheckpointError } from "../checkpoints/checkpoint-error.js";
 import { decodeSafetensors, encodeSafetensors } from "../checkpoints/safetensors.js";
 import { EMPTY_CREDIT } from "../credit/step-credit.js";
+import { assertOptimizerFits } from "../tensor/adam.js";
 import type { PolicyWeights } from "../types.js";
 import { createFolder, replaceFile } from "./durable-files.js";
 import { NO_COUNTS, type ServingPointer, type VersionManifest, versionNumber } from "./version-manifest.js";
@@ -27,7 +30,10 @@ export interface Recovery {
   readonly problems: readonly AgentError[];
 }
 
-/** Immutable policy versions and the pointer to the one that serves, in one folder. One writer at a time. */
+/**
+ * Immutable policy versions and the pointer to the one that serves, in one folder. One writer at a time. What is read is compared with
+ * `like`, any weights of the policy that it is read for, where they are given: `checkpoint/mismatch` when it belongs to another one.
+ */
 export interface VersionStore {
   readonly directory: string;
   /** Ids of the whole version folders, oldest first. */
@@ -36,17 +42,19 @@ export interface VersionStore {
   write(manifest: VersionManifest, weights: PolicyWeights, optimizer: PolicyWeights): Promise<void>;
   /** @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
   manifest(version: string): Promise<VersionManifest>;
-  /** @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
-  weights(version: string): Promise<PolicyWeights>;
-  /** Undefined when it was pruned. @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
-  optimizer(version: string): Promise<PolicyWeights | undefined>;
+  /** @throws AgentError `checkpoint/corrupt`, `checkpoint/mismatch`, `policy/unknown-version`. */
+  weights(version: string, like?: PolicyWeights): Promise<PolicyWeights>;
+  /** Undefined when it was pruned. @throws AgentError `checkpoint/corrupt`, `checkpoint/mismatch`, `policy/unknown-version`. */
+  optimizer(version: string, like?: PolicyWeights): Promise<PolicyWeights | undefined>;
   /** Replaces the pointer at once: the commit point. */
   point(pointer: ServingPointer): Promise<void>;
   /**
    * Where to go on after a stop of any kind; `base` is the version that comes with the policy. A serving version whose files are damaged is left for its newest intact
    * ancestor, together with what that one had learned up to: what the damaged one had learned is then learned again.
+   *
+   * @throws AgentError `checkpoint/mismatch` when the folder belongs to another policy: nothing is left behind for that.
    */
-  recover(base: string): Promise<Recovery>;
+  recover(base: string, like?: PolicyWeights): Promise<Recovery>;
   /** Removes all but the newest `keep` versions and the serving one, and every optimizer file but the serving one's. */
   prune(keep: number, serving: string): Promise<void>;
 }
@@ -71,7 +79,7 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
         throw new Error("it describes no version");
       return manifest;
     } catch (cause) {
-      throw corrupt(path, messageOf(cause));
+      throw corrupt(path, `the manifest of ${version}`, messageOf(cause));
     }
   };
 
@@ -79,7 +87,7 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
     try {
       return await readFile(path);
     } catch (cause) {
-      if ((await versions()).includes(version)) throw corrupt(path, messageOf(cause));
+      if ((await versions()).includes(version)) throw corrupt(path, "a file", messageOf(cause));
       throw new AgentError("policy/unknown-version", `policy version "${version}" is not in "${directory}"`, { cause });
     }
   };
@@ -89,14 +97,16 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
     const described = (await readManifest(version)).files[name];
     if (described === undefined) return undefined;
     const bytes = await readVersionFile(version, path);
-    if (bytes.length !== described.bytes) throw corrupt(path, `it has ${bytes.length} bytes, not ${described.bytes}`);
-    if (sha256(bytes) !== described.sha256) throw corrupt(path, "its checksum is not the one in the manifest");
+    if (bytes.length !== described.bytes) throw corrupt(path, `${described.bytes} bytes`, `${bytes.length}`);
+    if (sha256(bytes) !== described.sha256) throw corrupt(path, "the checksum of the manifest", "another");
     return decodeSafetensors(bytes, path).weights;
   };
 
-  const readWeights = async (version: string): Promise<PolicyWeights> => {
+  const readWeights = async (version: string, like: PolicyWeights | undefined): Promise<PolicyWeights> => {
     const weights = await readArrays(version, MODEL_FILE);
-    if (weights === undefined) throw corrupt(join(directory, version, MANIFEST_FILE), "it lists no model file");
+    if (weights === undefined)
+      throw corrupt(join(directory, version, MANIFEST_FILE), "a model file", "none in its list");
+    if (like !== undefined) assertArraysFit(join(directory, version, MODEL_FILE), weights, shapesOf(like));
     return weights;
   };
 
@@ -107,7 +117,7 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
       text = await readFile(path, "utf8");
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw corrupt(path, messageOf(cause));
+      throw corrupt(path, "a file", messageOf(cause));
     }
     try {
       const pointer = JSON.parse(text) as ServingPointer;
@@ -115,7 +125,7 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
         throw new Error("it names no version");
       return pointer;
     } catch (cause) {
-      throw corrupt(path, messageOf(cause));
+      throw corrupt(path, "a pointer to a version", messageOf(cause));
     }
   };
 
@@ -138,12 +148,14 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
     },
     manifest: readManifest,
     weights: readWeights,
-    async optimizer(version) {
+    async optimizer(version, like) {
       const present = (await readdir(join(directory, version)).catch((): string[] => [])).includes(OPTIMIZER_FILE);
-      return present ? readArrays(version, OPTIMIZER_FILE) : undefined;
+      const optimizer = present ? await readArrays(version, OPTIMIZER_FILE) : undefined;
+      if (like !== undefined) assertOptimizerFits(like, optimizer, join(directory, version, OPTIMIZER_FILE));
+      return optimizer;
     },
     point: (pointer) => replaceFile(join(directory, POINTER_FILE), `${JSON.stringify(pointer)}\n`),
-    async recover(base) {
+    async recover(base, like) {
       const problems: AgentError[] = [];
       let pointer: ServingPointer | undefined;
       let candidates: readonly string[];
@@ -158,14 +170,15 @@ export async function openVersionStore(directory: string): Promise<VersionStore>
       for (const version of candidates) {
         if (version === base) break;
         try {
-          const weights = await readWeights(version);
+          const weights = await readWeights(version, like);
           if (version === pointer?.version) return { pointer, weights, problems };
           const manifest = await readManifest(version);
           if (manifest.promoted) return { pointer: fallBack(pointer, manifest, await versions()), weights, problems };
         } catch (cause) {
           const problem = asAgentError(cause);
+          if (problem.code === "checkpoint/mismatch") throw problem;
           if (problem.code !== "policy/unknown-version") problems.push(problem);
-          else if (version === pointer?.version) problems.push(corrupt(join(directory, version), "it is not there"));
+          else if (version === pointer?.version) problems.push(corrupt(join(directory, version), "a folder", "none"));
         }
       }
       if (pointer?.version === base) return { pointer, weights: undefined, problems };
@@ -203,11 +216,13 @@ function fallBack(
   };
 }
 
-function corrupt(path: string, fact: string): AgentError {
-  return new AgentError(
-    "checkpoint/corrupt",
-    `"${path}" is damaged: ${fact}; put back an intact copy of it, or let the learner go on from the version before`,
-  );
+function corrupt(file: string, expected: string, found: string): CheckpointError {
+  const remedy = "put back an intact copy of it, or let the learner go on from the version before";
+  return new CheckpointError("corrupt", { file, expected, found, remedy });
+}
+
+function shapesOf(weights: PolicyWeights): ReadonlyMap<string, readonly number[]> {
+  return new Map([...weights].map(([name, { shape }]) => [name, shape]));
 }
 
 function asAgentError(cause: unknown): AgentError {

@@ -92,7 +92,8 @@ describe("the version store", () => {
     async (_, damage) => {
       const store = await threeVersions();
       await damage(join(folder, "v3", "model.safetensors"));
-      await expect(store.weights("v3")).rejects.toMatchObject({ code: "checkpoint/corrupt" });
+      const facts = { code: "checkpoint/corrupt", file: join(folder, "v3", "model.safetensors") };
+      await expect(store.weights("v3")).rejects.toMatchObject({ ...facts, expected: expect.any(String) });
       const recovery = await store.recover("base");
       expect(recovery.weights).toEqual(arrays(2));
       expect(recovery.pointer).toMatchObject({
@@ -106,6 +107,41 @@ describe("the version store", () => {
       expect(recovery.problems[0]!.message).toContain("put back an intact copy");
     },
   );
+
+  it("refuses what belongs to another policy, naming file, array, expected and found, and leaves nothing behind for it", async () => {
+    const store = await openVersionStore(folder);
+    const weights = new Map([["a", { shape: [2, 3], data: new Float32Array(6) }]]);
+    const moments = (shape: readonly number[]) => ({ shape, data: new Float32Array(6) });
+    const state = (shape: readonly number[]): PolicyWeights =>
+      new Map([
+        ["a.exp_avg", moments(shape)],
+        ["a.exp_avg_sq", moments([2, 3])],
+        ["step", { shape: [1], data: Float32Array.of(3) }],
+        ["kept_beside", { shape: [1], data: Float32Array.of(1) }],
+      ]);
+    await store.write(manifest(1), weights, state([2, 3]));
+    await store.write(manifest(2), weights, state([3, 2]));
+    await store.point(pointer(2));
+    expect(await store.weights("v2", weights)).toEqual(weights);
+    expect(await store.optimizer("v1", weights)).toEqual(state([2, 3]));
+    expect((await store.recover("base", weights)).pointer).toEqual(pointer(2));
+    const mismatch = { code: "checkpoint/mismatch", tensor: "a" };
+    await expect(store.optimizer("v2", weights)).rejects.toMatchObject({
+      ...mismatch,
+      file: join(folder, "v2", "optimizer.safetensors"),
+      tensor: "a.exp_avg",
+      expected: "shape [2, 3]",
+      found: "shape [3, 2]",
+    });
+    const file = join(folder, "v2", "model.safetensors");
+    const wider: PolicyWeights = new Map([["a", { shape: [2, 4], data: new Float32Array(8) }]]);
+    const other = { ...mismatch, file, expected: "shape [2, 4]", found: "shape [2, 3]" };
+    await expect(store.weights("v2", wider)).rejects.toMatchObject(other);
+    await expect(store.recover("base", wider)).rejects.toMatchObject(other);
+    const renamed: PolicyWeights = new Map([["b", weights.get("a")!]]);
+    await expect(store.recover("base", renamed)).rejects.toMatchObject({ tensor: "b", found: "nothing" });
+    expect(await store.versions()).toEqual(["v1", "v2"]);
+  });
 
   it("goes back past several damaged ones, to the base if need be", async () => {
     const store = await threeVersions();

@@ -2,6 +2,7 @@
 
 blocks.json          random blocks of each quantised type, and what gguf dequantises them to
 tiny-<family>.gguf   random models of 2 layers, float32; tiny-logits.json beside them is made by expected-logits.mjs with llama.cpp
+tiny-<family>-parts-0000i-of-0000n.gguf   one of them in several files
 mixed.gguf           a random model of 1 layer with a tensor of every type; mixed.json holds SHA-256 of each weight as float32, by Hugging Face name
 
 Usage: python make_fixtures.py <folder>
@@ -10,7 +11,7 @@ import base64, hashlib, json, sys
 from pathlib import Path
 import numpy as np
 from gguf import GGMLQuantizationType as T, GGUFWriter
-from gguf.constants import TokenType
+from gguf.constants import GGML_QUANT_SIZES, RopeScalingType, TokenType
 from gguf.quants import dequantize, quantize
 
 out = Path(sys.argv[1])
@@ -18,26 +19,31 @@ random = np.random.default_rng(7)
 
 
 def blocks_of(kind: T, rows: int, columns: int) -> np.ndarray:
-    """Quantised rows as bytes. gguf quantises no K types: their blocks are random bytes with sane scales."""
-    if kind not in (T.Q4_K, T.Q6_K):
+    """Quantised rows as bytes. What gguf does not quantise is random bytes with sane scales."""
+    if kind not in SCALES:
         return quantize((random.standard_normal((rows, columns)) * 0.1).astype(np.float32), kind)
-    count = rows * columns // 256
-    size = {T.Q4_K: 144, T.Q6_K: 210}[kind]
+    size, places = SCALES[kind]
+    count = rows * columns // GGML_QUANT_SIZES[kind][0]
     data = random.integers(0, 256, (count, size), dtype=np.uint8)
-    halves = lambda: (random.uniform(1e-4, 1e-3, (count, 1)).astype(np.float16)).view(np.uint8)
-    if kind == T.Q4_K:
-        data[:, 0:2], data[:, 2:4] = halves(), halves()
-    else:
-        data[:, 208:210] = halves()
+    for at in places:
+        data[:, at : at + 2] = random.uniform(1e-4, 1e-3, (count, 1)).astype(np.float16).view(np.uint8)
     return data.reshape(rows, -1)
 
 
+# Types that gguf does not quantise: bytes of a block, and where its halves are.
+SCALES = {T.Q2_K: (84, (80, 82)), T.Q3_K: (110, (108,)), T.Q4_K: (144, (0, 2)), T.Q5_K: (176, (0, 2)), T.Q6_K: (210, (208,)), T.IQ4_NL: (18, (0,))}
+
 blocks = {}
-for kind in (T.Q8_0, T.Q4_0, T.Q4_1, T.Q4_K, T.Q6_K, T.F16, T.BF16):
+
+
+def add_blocks(kind: T):
     raw = blocks_of(kind, 2, 512)
     values = dequantize(raw, kind).astype("<f4")
     blocks[kind.name] = {"bytes": base64.b64encode(raw.tobytes()).decode(), "values": base64.b64encode(values.tobytes()).decode()}
-(out / "blocks.json").write_text(json.dumps(blocks))
+
+
+for kind in (T.Q8_0, T.Q4_0, T.Q4_1, T.Q4_K, T.Q6_K, T.F16, T.BF16):
+    add_blocks(kind)
 
 TEMPLATE = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 
@@ -85,13 +91,15 @@ def architecture(w: GGUFWriter, hidden, ffn, layers, heads, kv, theta, head_dim)
         w.add_key_length(head_dim), w.add_value_length(head_dim)
 
 
-def tiny(family: str, tied: bool, head_dim=8, scaling=None):
+def tiny(family: str, tied: bool, head_dim=8, scaling=None, **writer):
     hidden, ffn, layers, heads, kv, theta = 32, 48, 2, 4, 2, 500000.0
-    w = GGUFWriter(out / f"tiny-{family}{'-linear' if scaling == 'linear' else ''}.gguf", family)
+    name = f"tiny-{family}{f'-{scaling}' if scaling in ('linear', 'yarn') else ''}"
+    w = GGUFWriter(out / (f"{name}.gguf" if not writer else f"{name}-parts.gguf"), family, **writer)
     architecture(w, hidden, ffn, layers, heads, kv, theta, head_dim)
     if scaling == "linear":
-        from gguf.constants import RopeScalingType
         w.add_rope_scaling_type(RopeScalingType.LINEAR), w.add_rope_scaling_factor(4.0)
+    if scaling == "yarn":
+        w.add_rope_scaling_type(RopeScalingType.YARN), w.add_rope_scaling_factor(4.0), w.add_rope_scaling_orig_ctx_len(64)
     vocab = add_tokenizer(w)
     matrix = lambda *shape: (random.standard_normal(shape) * 0.25).astype(np.float32)
     norm = lambda n: (1 + 0.1 * random.standard_normal(n)).astype(np.float32)
@@ -157,4 +165,13 @@ add(b + "ffn_gate.weight", p + "mlp.gate_proj.weight", T.BF16, ffn, hidden)
 add(b + "ffn_up.weight", p + "mlp.up_proj.weight", T.F16, ffn, hidden)
 add(b + "ffn_down.weight", p + "mlp.down_proj.weight", T.Q8_0, hidden, ffn)
 w.write_header_to_file(), w.write_kv_data_to_file(), w.write_tensors_to_file(), w.close()
+# Later additions, each from a generator of its own, so that the files above stay as they are.
+random = np.random.default_rng(8)
+for kind in (T.Q5_0, T.Q5_1, T.Q5_K, T.Q2_K, T.Q3_K, T.IQ4_NL):
+    add_blocks(kind)
+(out / "blocks.json").write_text(json.dumps(blocks))
+random = np.random.default_rng(9)
+tiny("qwen2", tied=True, scaling="yarn")
+random = np.random.default_rng(9)
+tiny("qwen2", tied=True, scaling="yarn", split_max_tensors=12)
 (out / "mixed.json").write_text(json.dumps(hashes, indent=1) + "\n")
