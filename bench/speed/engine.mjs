@@ -367,7 +367,7 @@ export async function median(step) {
   while (seconds.length < 3 || performance.now() - begun < SECONDS * 1000) {
     const started = performance.now();
     const taken = await step();
-    seconds.push(taken ?? (performance.now() - started) / 1000);
+    seconds.push(typeof taken === "number" ? taken : (performance.now() - started) / 1000);
   }
   return { seconds: seconds.sort((a, b) => a - b)[Math.floor(seconds.length / 2)], runs: seconds.length };
 }

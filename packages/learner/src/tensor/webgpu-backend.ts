@@ -36,14 +36,11 @@ const instances = new WeakMap<WebGpuBackend, Gpu>();
 export async function openWebGpu({ software }: { readonly software: boolean }): Promise<string> {
   const { dawn, Backend } = await loadPackages();
   for (const [name, value] of Object.entries(dawn.globals)) if (!(name in globalThis)) define(globalThis, name, value);
+  // Dawn complains on standard error where it cannot load Vulkan: whoever did not ask for WebGPU should not read that.
+  if (!software && !canLoadVulkan()) throw noAdapter();
   const gpu = dawn.create([]);
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
-  if (adapter === null) {
-    throw new AgentError(
-      "tensor/no-adapter",
-      "WebGPU finds no GPU; on Linux it needs libvulkan.so.1 (Debian: libvulkan1) and the GPU's Vulkan driver, which VK_ICD_FILENAMES can name",
-    );
-  }
+  if (adapter === null) throw noAdapter();
   const name = nameOf(adapter);
   if (adapter.info.isFallbackAdapter === true && !software) {
     throw new AgentError(
@@ -62,6 +59,23 @@ export async function openWebGpu({ software }: { readonly software: boolean }): 
   if (!(await tf.setBackend("webgpu"))) throw new Error("TensorFlow.js could not start its webgpu backend");
   fuseOperations(backend, webGpuOperations());
   return name;
+}
+
+function noAdapter(): AgentError {
+  return new AgentError(
+    "tensor/no-adapter",
+    "WebGPU finds no GPU; on Linux it needs libvulkan.so.1 (Debian: libvulkan1) and the GPU's Vulkan driver, which VK_ICD_FILENAMES can name",
+  );
+}
+
+function canLoadVulkan(): boolean {
+  if (process.platform !== "linux") return true;
+  try {
+    (createRequire(import.meta.url)("koffi") as typeof import("koffi")).load("libvulkan.so.1");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function loadPackages() {
