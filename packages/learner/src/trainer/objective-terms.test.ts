@@ -11,6 +11,8 @@ import type { UpdateEngine } from "./policy-update.js";
 import { tensorUpdates } from "./tensor-update.js";
 import { createTrainer } from "./trainer.js";
 
+const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 };
+
 beforeAll(async () => {
   await openBackend({ name: "wasm" });
 });
@@ -56,7 +58,7 @@ const OPTIONS: UpdateOptions = {
 
 /** Two steps, the halves of a batch apart, and all numbers on the way. */
 async function twoSteps(engine: UpdateEngine, weights: PolicyWeights, objective: Objective) {
-  const update = engine.open({ weights, reference: weights });
+  const update = engine.open({ weights, reference: weights }, ADAM);
   const batches = [];
   for (const samples of [SAMPLES.slice(0, 1), SAMPLES.slice(1)]) {
     const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
