@@ -5,7 +5,8 @@ import { appendFileSync, existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import * as tensor from "@afterstate/learner/tensor";
-import { CASES, SHAPES, sequencesOf } from "./cases.mjs";
+import { quickWeights, sequencesOf } from "../drawn-models.mjs";
+import { CASES, SHAPES } from "./cases.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const PARTS = ["correctness", "training", "decoding", "torch"];
@@ -226,20 +227,4 @@ function decoding({ lora: _, ...config }, count, tokens) {
     stopIds: new Set(),
   }));
   return () => tensor.sampleBatch(parameters, config, requests);
-}
-
-/** Weights of the usual size, the same on every machine, made faster than normal ones. */
-function quickWeights(config) {
-  return new Map(
-    [...tensor.weightShapes(config)].map(([name, shape]) => {
-      const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-      if (name.endsWith("norm.weight")) data.fill(1);
-      else
-        for (let i = 0, state = 1; i < data.length; i++) {
-          state = (Math.imul(state, 1_103_515_245) + 12_345) | 0;
-          data[i] = state * 2 ** -31 * 0.03;
-        }
-      return [name, { shape, data }];
-    }),
-  );
 }

@@ -11,6 +11,7 @@ const LIMIT_MIB = 64;
 /** What the programs read that no import names. */
 const FILES = [
   "bench/gpu/measure.mjs",
+  "bench/drawn-models.mjs",
   "bench/gpu/cases.mjs",
   "bench/gpu/torch_gpu.py",
   "bench/speed/torch_step.py",

@@ -10,40 +10,12 @@ import { fileURLToPath } from "node:url";
 import { createTrainer, EMBEDDED_POLICY, openPolicy, readGguf, readPolicyFolder } from "@afterstate/learner";
 import { createDecoder, createTrainable, openMachine, placeFrozen, supervisedLoss } from "@afterstate/learner/engine";
 import * as tensor from "@afterstate/learner/tensor";
+import { quickWeights, SMALL, SMOLLM2, SMOLLM2_LORA, sequencesOf } from "../drawn-models.mjs";
 
-const SMOLLM2 = {
-  vocab_size: 49_152,
-  hidden_size: 576,
-  intermediate_size: 1536,
-  num_hidden_layers: 30,
-  num_attention_heads: 9,
-  num_key_value_heads: 3,
-  max_position_embeddings: 8192,
-  rope_theta: 100_000,
-  rms_norm_eps: 1e-5,
-  tie_word_embeddings: true,
-};
-const TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
 export const SHAPES = {
   embedded: { config: readPolicyFolder(EMBEDDED_POLICY).config, sequences: 32, tokens: 48 },
-  "3.3M": {
-    config: {
-      ...SMOLLM2,
-      vocab_size: 512,
-      hidden_size: 256,
-      intermediate_size: 704,
-      num_hidden_layers: 4,
-      num_attention_heads: 8,
-      num_key_value_heads: 8,
-    },
-    sequences: 16,
-    tokens: 128,
-  },
-  "SmolLM2-135M LoRA": {
-    config: { ...SMOLLM2, lora: { r: 16, lora_alpha: 32, target_modules: TARGETS } },
-    sequences: 1,
-    tokens: 512,
-  },
+  "3.3M": { config: SMALL, sequences: 16, tokens: 128 },
+  "SmolLM2-135M LoRA": { config: SMOLLM2_LORA, sequences: 1, tokens: 512 },
   "SmolLM2-135M": { config: SMOLLM2, sequences: 1, tokens: 512 },
 };
 const MODELS = fileURLToPath(new URL("../../.afterstate/models/", import.meta.url));
@@ -227,30 +199,6 @@ function runOf({ shape, on, kind, streams, activationBytes }) {
   return onEngine(shape, base, adapter, kind, streams, activationBytes);
 }
 
-/** Weights of the usual size, made faster than normal ones. */
-export function quickWeights(config) {
-  return new Map(
-    [...tensor.weightShapes(config)].map(([name, shape]) => {
-      const data = new Float32Array(shape.reduce((product, size) => product * size, 1));
-      if (name.endsWith("norm.weight")) data.fill(1);
-      else
-        for (let i = 0, state = 1; i < data.length; i++) {
-          state = (Math.imul(state, 1_103_515_245) + 12_345) | 0;
-          data[i] = state * 2 ** -31 * 0.03;
-        }
-      return [name, { shape, data }];
-    }),
-  );
-}
-
-/** Token ids of a batch. The first tokens of each sequence are a prompt: half of it does not count. */
-export function sequencesOf({ config, sequences, tokens }) {
-  return Array.from({ length: sequences }, (_, row) => ({
-    ids: Array.from({ length: tokens + 1 }, (_, t) => (row * 7 + t * 13) % config.vocab_size),
-    mask: Array(tokens + 1).fill(1),
-  }));
-}
-
 function onEngine(shape, base, adapter, kind, streams, activationBytes) {
   const { config, sequences, tokens } = shape;
   const machine = openMachine();
@@ -258,7 +206,7 @@ function onEngine(shape, base, adapter, kind, streams, activationBytes) {
   if (kind === "training") {
     const frozen = adapter && placeFrozen(machine, base).placed;
     const trainable = createTrainable(machine, config, adapter ?? base, ADAM, { frozen, activationBytes });
-    const loss = supervisedLoss(sequencesOf(shape), sequences * tokens);
+    const loss = supervisedLoss(sequencesOf(config, sequences, tokens), sequences * tokens);
     const step = () => {
       trainable.accumulate(loss);
       trainable.step(1e-4, 1);
@@ -286,7 +234,7 @@ async function onTensors(shape, base, kind, streams) {
   const backend = `${description}, ${CORES} threads`;
   if (kind === "training") {
     const trainable = tensor.createTrainable(base, ADAM);
-    const loss = tensor.supervisedLoss(config, sequencesOf(shape), sequences * tokens);
+    const loss = tensor.supervisedLoss(config, sequencesOf(config, sequences, tokens), sequences * tokens);
     const step = async () => {
       await trainable.accumulate(loss);
       await trainable.step(1e-4, 1);

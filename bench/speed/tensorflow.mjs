@@ -5,7 +5,8 @@ import { spawnSync } from "node:child_process";
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import * as tensor from "@afterstate/learner/tensor";
-import { ADAM, lastJson, median, quickWeights, runPyTorch, SHAPES, sequencesOf } from "./engine.mjs";
+import { quickWeights, sequencesOf } from "../drawn-models.mjs";
+import { ADAM, lastJson, median, runPyTorch, SHAPES } from "./engine.mjs";
 
 /** Training on `tensorflow` in tokens/s, over PyTorch's. */
 const MARK = 0.8;
@@ -78,7 +79,7 @@ function trainingStep(shape, plain) {
   const adapter = config.lora && tensor.initialAdapter(tensor.learnedShapes(config), 1);
   const frozen = adapter && tensor.uploadWeights(base);
   const trainable = tensor.createTrainable(adapter ?? base, ADAM, { frozen });
-  const loss = tensor.supervisedLoss(config, sequencesOf(shape), sequences * tokens);
+  const loss = tensor.supervisedLoss(config, sequencesOf(config, sequences, tokens), sequences * tokens);
   return async () => {
     await trainable.accumulate(loss);
     await trainable.step(1e-4, 1);
