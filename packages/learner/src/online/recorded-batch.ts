@@ -32,12 +32,9 @@ export function batchAgain(
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): { readonly batch: Batch; readonly lacks: readonly string[] } {
   const { recipe, credit, parent, ancestors, seed, tools } = record.update;
-  const skipped = new Set(
-    record.dropped.flatMap(({ of, reason }) => (reason === "unanswered" || reason === "unlearned" ? of.episodeId : [])),
-  );
   const lacks: string[] = [];
-  const judged = record.episodes.flatMap(({ episodeId, signals }) => {
-    if (skipped.has(episodeId)) return [];
+  const judged = record.episodes.flatMap(({ episodeId, signals, skipped }) => {
+    if (skipped !== undefined) return [];
     const episode = episodes.get(episodeId);
     if (episode === undefined) {
       lacks.push(`the log has no whole episode "${episodeId}"`);
@@ -45,8 +42,7 @@ export function batchAgain(
     }
     const known = new Set(episode.steps.flatMap(({ signalIds }) => [...signalIds.keys()]));
     for (const id of signals) if (!known.has(id)) lacks.push(`the log has no signal "${id}"`);
-    const { skipped: _, ...learned } = judgedBefore(episode, signals);
-    return [learned];
+    return [judgedBefore(episode, signals)];
   });
   const lineage = ancestors[0] === parent ? ancestors : [parent, ...ancestors];
   return { batch: updateBatch(recipe, { episodes: judged, credit, lineage, seed, tools }, encodePrompt), lacks };
