@@ -33,7 +33,7 @@ const started = performance.now();
 function planKill(index) {
   const phases = Object.keys(PHASES);
   const phase = phases[index % (phases.length + 1)];
-  if (phase !== undefined) return { phase, times: 1 + random.integer(2), afterMs: random.next() * PHASES[phase] };
+  if (phase !== undefined) return { phase, times: 1 + random.integer(3), afterMs: random.next() * PHASES[phase] };
   return { phase: random.next() < 0.2 ? "start" : "collection", times: 1, afterMs: random.next() * ANY_MOMENT_MS };
 }
 

@@ -12,6 +12,8 @@ const [folder, seed, task = "collect"] = process.argv.slice(2);
 /** Sessions that are held side by side. */
 const SIDE_BY_SIDE = 3;
 const GATE_QUESTIONS = 3;
+/** Where more episodes than that wait to be learned from, no session begins. */
+const MOST_WAITING = 6;
 
 const say = (...words) => writeSync(1, `${words.join(" ")}\n`);
 /** Runs a call and says which phase it is in. What collects meanwhile is not said. */
@@ -77,7 +79,7 @@ const learner = learning.onlineLearner({
   mode: "live",
   signals: "hybrid",
   batchEpisodes: 3,
-  maxStaleness: 12,
+  maxStaleness: 8,
   keepVersions: 2,
   update: { stepSize: "fixed", learningRate: 3e-5, epochs: 1 },
 });
@@ -114,6 +116,7 @@ if (task === "finish") {
   const users = createSimulatedUsers(homework, { seed: Number(seed), firstSession: sessions });
   const converse = async () => {
     for (;;) {
+      if (learner.report().pending > MOST_WAITING) await learner.settled();
       const { opening, sessionId, userId, react } = users.session();
       for (let said = { text: opening, leaves: false }; ; ) {
         const { answer } = await agent.stream({ prompt: said.text, sessionId, userId }).result();

@@ -28,6 +28,8 @@ export interface EpisodeFold {
   takeReady(): readonly FoldedEpisode[];
   /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
   giveUpUnended(before: number): void;
+  /** Every episode that is not released, ready or not. */
+  all(): readonly FoldedEpisode[];
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -166,6 +168,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       for (const episode of episodes.values())
         if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
+    all: () => [...episodes.values()].map(toLearned),
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),
   };

@@ -17,7 +17,7 @@ export async function episodesOf(
   const wanted = new Set(records.flatMap(({ episodes }) => episodes.map(({ episodeId }) => episodeId)));
   const fold = foldEpisodes((episodeId) => !wanted.has(episodeId));
   for await (const record of log.read(0)) fold.take(record);
-  return new Map(fold.takeReady().map((episode) => [episode.episodeId, episode]));
+  return new Map(fold.all().map((episode) => [episode.episodeId, episode]));
 }
 
 /**

@@ -143,9 +143,10 @@ export class RunningLearner {
     if (!(await honourWishes(parts, () => this.#stopped))) return;
     const opened = this.#open();
     for (const id of parts.reader.awaited) opened.reader.expect(id);
+    opened.versions.inherit(parts.versions);
     await recoverLearner(opened);
     this.#parts = opened;
-    parts.versions.leaveTo(opened.versions);
+    opened.versions.trim(opened.ledger.pointer.version, 0);
   }
 
   async #toolsOfLastUpdate(): Promise<readonly ToolDefinition[] | undefined> {
