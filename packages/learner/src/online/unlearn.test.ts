@@ -26,7 +26,7 @@ describe("a user who is unlearned", () => {
     await run.hold(6);
     const before = run.learner.report();
     const recorded = await eventsIn(run.log);
-    const [{ user }] = usersOf(recorded) as [{ user: string }];
+    const { user } = usersOf(recorded)[0]!;
     const theirs = new Set(usersOf(recorded).flatMap((one) => (one.user === user ? [one.session] : [])));
     const whole = servedBy(run);
 
