@@ -36,6 +36,15 @@ export interface PolicyRuntime {
   model(version?: string): LanguageModel;
   /** The prompt ids of a request, as sampling would see them. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
+  /**
+   * How likely a version would have been to give responses: log π of each token at the temperature, in nats. [responses][tokens]
+   *
+   * @throws AgentError `policy/unknown-version`; `model/context-overflow` when one does not fit the policy's context.
+   */
+  score(
+    version: string,
+    responses: readonly Pick<TokenRecord, "promptIds" | "ids" | "temperature">[],
+  ): Promise<readonly (readonly number[])[]>;
   dispose(): void;
 }
 
