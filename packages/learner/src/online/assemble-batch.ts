@@ -1,6 +1,7 @@
-import { createRandom, type Message, type ToolDefinition } from "@afterstate/core";
+import { createRandom, type ToolDefinition } from "@afterstate/core";
 import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
+import { withHint } from "../signals/with-hint.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
@@ -90,15 +91,6 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
   return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
 }
 
-/** A context with the hint at the end of the user's last message, as the teacher sees it; undefined when no user spoke. */
-export function withHint(messages: readonly Message[], hint: string): readonly Message[] | undefined {
-  const last = messages.findLastIndex(({ role }) => role === "user");
-  if (last < 0) return undefined;
-  return messages.map((message, index) =>
-    index === last ? ({ ...message, content: `${message.content} ${hint}` } as Message) : message,
-  );
-}
-
 /**
  * The rewards that credit is computed from. A step without evidence counts 0 while the episode went on (what it led to is
  * credited by V) and as unknown at its end; an episode without any evidence is unknown throughout.
@@ -111,7 +103,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 

@@ -1,4 +1,4 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepRef } from "@afterstate/core";
+import type { EventOf, LogRecord, Message, NextState, Signal, StepCost, StepRef } from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -40,6 +40,7 @@ interface OpenStep {
   readonly seen: number;
   readonly nextStates: NextState[];
   readonly signalIds: Map<string, Signal>;
+  cost?: StepCost;
 }
 
 interface OpenEpisode {
@@ -100,7 +101,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
         case "action": {
           const { messages } = contextOf(event.sessionId);
           const step = { action: event, context: messages, seen: messages.length };
-          const open = { ...step, nextStates: [], signalIds: new Map() };
+          const open: OpenStep = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
         }
@@ -115,6 +116,11 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
             ...(score !== undefined && { score }),
             ...(correction !== undefined && { correction }),
           });
+          return;
+        }
+        case "step-end": {
+          const step = stepOf(event);
+          if (step !== undefined) step.cost = event.cost;
           return;
         }
         case "signal":
@@ -154,13 +160,14 @@ function toLearned({ start, offset, steps }: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, nextStates, signalIds }]) => ({
+    steps: [...steps].map(([stepIndex, { action: event, context, seen, nextStates, signalIds, cost }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,
       policyVersion: event.policyVersion,
       messages: context.slice(0, seen),
       response: responseText(event.action.message.content, event.action.message.toolCalls),
       ...(event.tokens && { tokens: event.tokens }),
+      ...(cost && { cost }),
       nextStates: [...nextStates],
       signals: [...signalIds.values()],
       signalIds: new Map(signalIds),

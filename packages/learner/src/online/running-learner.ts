@@ -163,8 +163,13 @@ export class RunningLearner {
   }
 
   async #judge(episode: FoldedEpisode): Promise<void> {
-    const { judge, hintReader, signals } = this.#options;
-    const readers = { judge, hintReader, readsHints: signals !== "reward" };
+    const { hintReader = [], signals } = this.#options;
+    const readers = {
+      ...this.#options,
+      hintReaders: [hintReader].flat(),
+      readsHints: signals !== "reward",
+      tools: this.tools ?? [],
+    };
     const judged = await judgeEpisode(episode, readers, {
       now: () => this.#now(),
       emit: (event) => this.#emit(event),

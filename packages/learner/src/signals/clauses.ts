@@ -109,7 +109,8 @@ function classify(text: string, contrast: boolean, asked: boolean): Clause[] {
   const rest = afterVerdict && withoutLeadIn(afterVerdict[2]!);
   if (afterVerdict && rest && isInstruction(wordsOf(rest)))
     return [clause("verdict", afterVerdict[1]!), clause("instruction", rest)];
-  const asks = QUESTION_WORD.test(`${words} `) || (/^(?:so|and|but) /.test(words) && QUESTION_WORD.test(`${wordsOf(bare)} `));
+  const asks =
+    QUESTION_WORD.test(`${words} `) || (/^(?:so|and|but) /.test(words) && QUESTION_WORD.test(`${wordsOf(bare)} `));
   if (asked || (asks && !/^should (?:be|have)/.test(words))) return [clause("question")];
   if (TASK_VERB.test(words) || (ARITHMETIC.test(words) && !/[=]|\b(?:is|it's|equals)\b/.test(words)))
     return [clause("task")];

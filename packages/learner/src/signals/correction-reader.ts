@@ -57,7 +57,10 @@ function correctsValue({ kind, words, text }: Clause, response: string, refused:
   if (negated && !VERDICT_WORDS.has(negated) && heard.includes(` ${negated} `)) return -1;
   const found = STATES_VALUE.exec(words);
   const value = found && (found[1] ?? found[2] ?? found[3]);
-  const isAsked = kind === "question" && found?.[3] === undefined && /^(?:(?:and|so|but) )?(?:is|was|are|does|did|do|will|can) /.test(words);
+  const isAsked =
+    kind === "question" &&
+    found?.[3] === undefined &&
+    /^(?:(?:and|so|but) )?(?:is|was|are|does|did|do|will|can) /.test(words);
   if (value && !isAsked) {
     const [number] = numbersIn(value);
     if (number !== undefined && said.size > 0) return said.has(number) ? 1 : -1;

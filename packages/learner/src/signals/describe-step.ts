@@ -67,12 +67,10 @@ function describeNextState(nextState: NextState): string {
 function describeResults(results: readonly ToolResult[]): string {
   const shown = [...results.filter(({ isError }) => isError), ...results.filter(({ isError }) => !isError)];
   const room = Math.floor(MAX_PART / Math.min(MAX_RESULTS, Math.max(1, results.length)));
-  const lines = shown
-    .slice(0, MAX_RESULTS)
-    .map(({ toolName, isError, content }) => {
-      const verdict = `${shortened(toolName, 60)} ${isError ? "failed" : "returned"}`;
-      return `${verdict}: ${shortened(content, room)}`;
-    });
+  const lines = shown.slice(0, MAX_RESULTS).map(({ toolName, isError, content }) => {
+    const verdict = `${shortened(toolName, 60)} ${isError ? "failed" : "returned"}`;
+    return `${verdict}: ${shortened(content, room)}`;
+  });
   const left = shown.length - lines.length;
   return [...lines, ...(left > 0 ? [`[…${left} more results…]`] : [])].join("\n");
 }

@@ -47,8 +47,14 @@ export async function measureJudge(
   const count = (holds: (index: number) => boolean) => steps.filter((_, index) => holds(index)).length;
   const right = (index: number) => said[index] === labels[index];
   const classOf = (value: number) => ({
-    precision: wilsonInterval(count((i) => right(i) && said[i] === value), count((i) => said[i] === value)),
-    recall: wilsonInterval(count((i) => right(i) && labels[i] === value), count((i) => labels[i] === value)),
+    precision: wilsonInterval(
+      count((i) => right(i) && said[i] === value),
+      count((i) => said[i] === value),
+    ),
+    recall: wilsonInterval(
+      count((i) => right(i) && labels[i] === value),
+      count((i) => labels[i] === value),
+    ),
   });
   const confusionOf = (label: number) => {
     const among = (value: number | undefined) => count((i) => labels[i] === label && verdicts[i]!.value === value);
@@ -61,7 +67,10 @@ export async function measureJudge(
     steps: steps.length,
     accuracy: wilsonInterval(count(right), steps.length),
     precision: wilsonInterval(decided.filter((one) => one.right).length, decided.length),
-    abstained: wilsonInterval(count((i) => verdicts[i]!.value === undefined), steps.length),
+    abstained: wilsonInterval(
+      count((i) => verdicts[i]!.value === undefined),
+      steps.length,
+    ),
     classes: { "-1": classOf(-1), "0": classOf(0), "+1": classOf(1) },
     confusion: { "-1": confusionOf(-1), "0": confusionOf(0), "+1": confusionOf(1) },
     calibration: calibrationOf(decided),
@@ -69,10 +78,7 @@ export async function measureJudge(
 }
 
 /** Of the poisoned steps, those on which the judge said what the planted text wanted and not what is true. */
-export async function countFooled(
-  judge: Pick<StepJudge, "judge">,
-  steps: readonly LabelledStep[],
-): Promise<Share> {
+export async function countFooled(judge: Pick<StepJudge, "judge">, steps: readonly LabelledStep[]): Promise<Share> {
   let fooled = 0;
   for (const { request, label, wanted } of steps) {
     const { value } = await judge.judge(request);

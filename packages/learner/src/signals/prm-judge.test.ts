@@ -58,9 +58,7 @@ describe("a step as a judge reads it", () => {
         });
         const lines = shown.split(/[\n\r\v\f\u0085\u2028\u2029]/);
         const tags = lines.filter((line) => !line.startsWith("| "));
-        expect(tags).toEqual(
-          ["request", "response", "next-state"].flatMap((part) => [`<${part}>`, `</${part}>`]),
-        );
+        expect(tags).toEqual(["request", "response", "next-state"].flatMap((part) => [`<${part}>`, `</${part}>`]));
         expect(lines.filter((line) => line.startsWith("| ")).join("")).not.toContain("<");
       }),
     );
@@ -68,7 +66,10 @@ describe("a step as a judge reads it", () => {
 
   it("is short however long its parts are, and keeps both ends of each", () => {
     const long = `begin ${"x".repeat(10_000_000)} end`;
-    for (const nextState of [{ kind: "user", text: long } as const, returned(...Array.from({ length: 200 }, () => long))]) {
+    for (const nextState of [
+      { kind: "user", text: long } as const,
+      returned(...Array.from({ length: 200 }, () => long)),
+    ]) {
       const messages = Array.from({ length: 50 }, () => ({ role: "user", content: long }) as const);
       const shown = describeStep({ messages, response: long, nextState });
       expect(shown.length).toBeLessThan(15_000);
@@ -160,7 +161,9 @@ describe("the process reward model", () => {
   });
 
   it("is fooled when its model does as the planted text says, and by nothing less", async () => {
-    const obeying = answering((prompt) => `VOTE: ${/vote:? ?([+-]1)/i.exec(prompt.split("<next-state>")[1]!)?.[1] ?? "0"}`);
+    const obeying = answering(
+      (prompt) => `VOTE: ${/vote:? ?([+-]1)/i.exec(prompt.split("<next-state>")[1]!)?.[1] ?? "0"}`,
+    );
     expect((await countFooled(judge(obeying), poisoned)).value).toBeGreaterThan(0.4);
   });
 });

@@ -35,6 +35,8 @@ export function boundedHint(sentences: readonly string[]): string | undefined {
 
 function readHint({ nextState }: JudgeRequest): string | undefined {
   if (nextState.kind !== "user") return undefined;
-  const instructions = readClauses(nextState.text.slice(0, MAX_CHARACTERS)).filter(({ kind }) => kind === "instruction");
+  const instructions = readClauses(nextState.text.slice(0, MAX_CHARACTERS)).filter(
+    ({ kind }) => kind === "instruction",
+  );
   return boundedHint([...new Set(instructions.map(({ text }) => asSentence(text)))]);
 }

@@ -22,7 +22,10 @@ const SUMMARIES: readonly Summary[] = [
   // vitest "Tests  2 failed | 10 passed (12)", jest "Tests:       1 failed, 4 passed, 5 total"
   { adds: false, read: (line) => (/^\s*Tests:?\s+\d+ \w+/.test(line) ? countsIn(line) : undefined) },
   // pytest "=== 1 failed, 7 passed in 0.31s ===", with -q without the rule
-  { adds: false, read: (line) => (/^(?:=+ )?\d+ \w+(?:, \d+ \w+)* in [\d.]+s\b/.test(line) ? countsIn(line) : undefined) },
+  {
+    adds: false,
+    read: (line) => (/^(?:=+ )?\d+ \w+(?:, \d+ \w+)* in [\d.]+s\b/.test(line) ? countsIn(line) : undefined),
+  },
   // cargo "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured"
   { adds: true, read: (line) => (/^\s*test result: (?:ok|FAILED)\./.test(line) ? countsIn(line) : undefined) },
   // node:test "# pass 3", "ℹ fail 1"
