@@ -57,6 +57,7 @@ export * from "./signals/labelled-steps.js";
 export * from "./signals/measure-judge.js";
 export * from "./signals/model-hint-reader.js";
 export * from "./signals/prm-judge.js";
+export * from "./signals/process-reward-head.js";
 export * from "./signals/read-signals.js";
 export * from "./signals/rule-hint-reader.js";
 export * from "./signals/rule-judge.js";
