@@ -65,7 +65,6 @@ export * from "./signals/test-report.js";
 export * from "./signals/verifiers.js";
 export * from "./signals/weigh-signals.js";
 export * from "./signals/wilson-interval.js";
-export * from "./signals/with-hint.js";
 export * from "./tensor/backend.js";
 export * from "./tensor/lora-config.js";
 export * from "./trainer/trainer.js";

@@ -1,7 +1,6 @@
-import { createRandom, type ToolDefinition } from "@afterstate/core";
+import { createRandom, type ToolDefinition, withGuidance } from "@afterstate/core";
 import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
-import { withHint } from "../signals/with-hint.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
@@ -116,9 +115,11 @@ function hintOf(steps: readonly JudgedStep[]): string {
 
 /** Undefined unless the plain prompt encodes to exactly the ids that were sampled from. */
 function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): readonly number[] | undefined {
-  const hinted = withHint(step.messages, hint);
+  const { messages, guidance } = step;
+  const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
   if (hinted === undefined) return undefined;
-  const plain = options.encodePrompt(step.messages, options.tools);
+  const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
+  const plain = options.encodePrompt(seen, options.tools);
   const { promptIds } = step.tokens!;
   if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
   return options.encodePrompt(hinted, options.tools);

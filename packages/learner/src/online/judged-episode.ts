@@ -74,10 +74,14 @@ export async function judgeEpisode(
     for (const reading of rewardReadings(step, readers)) await take(reading);
     const { reward } = weighSignals([...signals.values()]);
     if (readers.readsHints) for (const reading of hintReadings(step, reward, readers)) await take(reading);
-    const all = [...signals.values()];
-    steps.push({ ...step, signals: all, ...weighSignals(all) });
+    steps.push(judgedStep(step, signals));
   }
   return { ...episode, steps };
+}
+
+function judgedStep(step: FoldedStep, signalIds: ReadonlyMap<string, Signal>): JudgedStep {
+  const signals = [...signalIds.values()];
+  return { ...step, signals, signalIds, ...weighSignals(signals) };
 }
 
 /** The value that judges the whole episode: that of its last step with evidence. Undefined when there is none. */
@@ -111,8 +115,9 @@ function hintReadings(step: FoldedStep, reward: number | undefined, readers: Sig
       async read() {
         const hint = await readHint(reader, requestOf(step, nextState));
         if (hint?.kind !== "hint" || hintAcceptance === undefined) return hint;
-        const { messages, tokens } = step;
-        const about = { messages, tools, ...(tokens && { tokens }), hint: hint.text, reward };
+        const { messages, guidance, tokens } = step;
+        const seen = { messages, ...(guidance !== undefined && { guidance }), ...(tokens && { tokens }) };
+        const about = { ...seen, tools, hint: hint.text, reward };
         return { ...hint, ...(await hintAcceptance.measure(about).catch(() => ({}))) };
       },
     })),

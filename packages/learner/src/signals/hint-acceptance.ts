@@ -5,14 +5,16 @@ import {
   mixSeed,
   type TokenRecord,
   type ToolDefinition,
+  withGuidance,
 } from "@afterstate/core";
 import type { PolicyRuntime } from "../types.js";
 import { wilsonInterval } from "./wilson-interval.js";
-import { withHint } from "./with-hint.js";
 
 /** A hint, and the step that it is about. */
 export interface HintedStep {
   readonly messages: readonly Message[];
+  /** Learned text that the policy saw besides. */
+  readonly guidance?: string;
   readonly tools: readonly ToolDefinition[];
   readonly tokens?: TokenRecord;
   readonly hint: string;
@@ -65,7 +67,8 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
       "hint/bad-option",
       `margin must be 0 or more, reach more than 0 and samples at least 1, not ${margin}, ${reach} and ${samples}`,
     );
-  const reached = async ({ messages, tools, hint }: HintedStep, hinted: readonly Message[]): Promise<number> => {
+  const reached = async (step: HintedStep, hinted: readonly Message[]): Promise<number> => {
+    const { tools, hint } = step;
     const model = policy.model(policy.serving);
     const drawn = await Promise.all(
       Array.from({ length: samples }, (_, index) =>
@@ -77,7 +80,7 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
           .response(),
       ),
     );
-    const promptIds = policy.encodePrompt(messages, tools);
+    const promptIds = policy.encodePrompt(contextsOf(step).seen, tools);
     const rows = drawn.flatMap(({ tokens }) =>
       tokens?.ids.length ? [{ promptIds, ids: tokens.ids, temperature: 1 }] : [],
     );
@@ -86,12 +89,12 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
   };
   return {
     async measure(step) {
-      const { messages, tools, tokens, hint, reward } = step;
-      const hinted = withHint(messages, hint);
+      const { tools, tokens, reward } = step;
+      const { seen, hinted } = contextsOf(step);
       if (tokens === undefined || hinted === undefined) return {};
       const { ids, mask, temperature } = tokens;
       const sampled = { ids, temperature: temperature > 0 ? temperature : 1 };
-      const prompts = [policy.encodePrompt(hinted, tools), policy.encodePrompt(messages, tools)];
+      const prompts = [policy.encodePrompt(hinted, tools), policy.encodePrompt(seen, tools)];
       const scored = await policy.score(
         policy.serving,
         prompts.map((promptIds) => ({ ...sampled, promptIds })),
@@ -135,11 +138,11 @@ export function acceptBySampling(options: {
   };
   return {
     async measure(step) {
-      const hinted = withHint(step.messages, step.hint);
+      const { seen, hinted } = contextsOf(step);
       if (hinted === undefined) return {};
       const pairs = await Promise.all(
         Array.from({ length: samples }, (_, index) =>
-          Promise.all([scoreOne(hinted, step, index), scoreOne(step.messages, step, index)]),
+          Promise.all([scoreOne(hinted, step, index), scoreOne(seen, step, index)]),
         ),
       );
       const known = pairs.flatMap(([taught, plain]) =>
@@ -155,6 +158,14 @@ export function acceptBySampling(options: {
         rejected: `responses with it were better ${wins} times of the ${share.n} that it made a difference`,
       };
     },
+  };
+}
+
+/** What the policy saw, and what it would have seen with the hint; `hinted` is undefined where no user spoke. */
+function contextsOf({ messages, guidance, hint }: HintedStep) {
+  return {
+    seen: guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages),
+    hinted: withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`),
   };
 }
 
