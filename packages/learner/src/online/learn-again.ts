@@ -88,6 +88,7 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     },
     unload: (version) => policy.unload(version),
     weights: (version) => policy.weights(version),
+    score: (version, responses) => policy.score(version, responses),
     model: (version) => policy.model(version ?? serving),
     encodePrompt: (messages, tools) => policy.encodePrompt(messages, tools),
     dispose() {},
