@@ -6,9 +6,11 @@ export interface StepRef {
   readonly stepIndex: number;
 }
 
-/** What the policy sees before it acts: rendered messages; the token ids, where there are any, are in the token record. */
+/** What the policy sees before it acts; the token ids, where there are any, are in the token record. */
 export interface Observation {
   readonly messages: readonly Message[];
+  /** Learned text that it sees besides: see `withGuidance`. */
+  readonly guidance?: string;
 }
 
 /** What the policy emitted in one step (one model call). */

@@ -45,8 +45,10 @@ export interface LearnedStep {
   readonly of: StepRef;
   readonly kind: ActionKind;
   readonly policyVersion: string;
-  /** The whole context that the policy saw. */
+  /** The whole context that the policy saw, but for the guidance. */
   readonly messages: readonly Message[];
+  /** Learned text that the policy saw besides: see `withGuidance`. */
+  readonly guidance?: string;
   /** The assistant's text, or its tool calls as text. */
   readonly response: string;
   readonly tokens?: TokenRecord;

@@ -1,4 +1,4 @@
-import { createRandom, type Message, type ToolDefinition } from "@afterstate/core";
+import { createRandom, type ToolDefinition, withGuidance } from "@afterstate/core";
 import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
@@ -90,15 +90,6 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
   return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
 }
 
-/** A context with the hint at the end of the user's last message, as the teacher sees it; undefined when no user spoke. */
-export function withHint(messages: readonly Message[], hint: string): readonly Message[] | undefined {
-  const last = messages.findLastIndex(({ role }) => role === "user");
-  if (last < 0) return undefined;
-  return messages.map((message, index) =>
-    index === last ? ({ ...message, content: `${message.content} ${hint}` } as Message) : message,
-  );
-}
-
 /**
  * The rewards that credit is computed from. A step without evidence counts 0 while the episode went on (what it led to is
  * credited by V) and as unknown at its end; an episode without any evidence is unknown throughout.
@@ -121,9 +112,11 @@ function hintOf(steps: readonly JudgedStep[]): string {
 
 /** Undefined unless the plain prompt encodes to exactly the ids that were sampled from. */
 function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): readonly number[] | undefined {
-  const hinted = withHint(step.messages, hint);
+  const { messages, guidance } = step;
+  const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
   if (hinted === undefined) return undefined;
-  const plain = options.encodePrompt(step.messages, options.tools);
+  const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
+  const plain = options.encodePrompt(seen, options.tools);
   const { promptIds } = step.tokens!;
   if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
   return options.encodePrompt(hinted, options.tools);

@@ -31,9 +31,12 @@ export interface EpisodeFold {
 /** The context of a session: it grows in place, and a compaction puts another array in its place. */
 interface SessionContext {
   messages: Message[];
+  /** Of the last observation. */
+  guidance: string | undefined;
 }
 
 interface OpenStep {
+  readonly guidance: string | undefined;
   readonly action: EventOf<"action">;
   /** What the policy saw: the first `seen` messages of `context`. */
   readonly context: readonly Message[];
@@ -62,7 +65,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   const contextOf = (sessionId: string): SessionContext => {
     const known = contexts.get(sessionId);
     if (known !== undefined) return known;
-    const context = { messages: [] };
+    const context = { messages: [], guidance: undefined };
     contexts.set(sessionId, context);
     return context;
   };
@@ -93,13 +96,14 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           return;
         case "observation":
           contextOf(event.sessionId).messages.push(...event.added);
+          contextOf(event.sessionId).guidance = event.guidance;
           return;
         case "compaction":
           contextOf(event.sessionId).messages = [...event.messages];
           return;
         case "action": {
-          const { messages } = contextOf(event.sessionId);
-          const step = { action: event, context: messages, seen: messages.length };
+          const { messages, guidance } = contextOf(event.sessionId);
+          const step = { action: event, context: messages, seen: messages.length, guidance };
           const open = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
@@ -154,11 +158,12 @@ function toLearned({ start, offset, steps }: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, nextStates, signalIds }]) => ({
+    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,
       policyVersion: event.policyVersion,
       messages: context.slice(0, seen),
+      ...(guidance !== undefined && { guidance }),
       response: responseText(event.action.message.content, event.action.message.toolCalls),
       ...(event.tokens && { tokens: event.tokens }),
       nextStates: [...nextStates],

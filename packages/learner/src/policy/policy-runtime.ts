@@ -164,7 +164,7 @@ function policyModel(
     policyVersion: versionNow,
     generate: (request, { signal }) =>
       modelStream(async (push) => {
-        const version = versionNow();
+        const version = request.policyVersion ?? versionNow();
         const promptIds = tokenizer.encodePrompt(request.messages, request.tools);
         if (promptIds.length >= maxPositions) {
           throw new AgentError(
