@@ -65,9 +65,27 @@ export async function judgeEpisode(
         });
       }
     }
-    steps.push({ ...step, signals: [...signals.values()], ...weigh([...signals.values()]) });
+    steps.push(judgedStep(step, signals));
   }
   return { ...episode, steps };
+}
+
+/** An episode as the signals of these ids judged it; nothing is judged anew. */
+export function judgedBefore(episode: FoldedEpisode, signalIds: Iterable<string>): JudgedEpisode {
+  const ids = [...signalIds];
+  const steps = episode.steps.map((step) => {
+    const counted = ids.flatMap((id) => {
+      const signal = step.signalIds.get(id);
+      return signal === undefined ? [] : [[id, signal] as const];
+    });
+    return judgedStep(step, new Map(counted));
+  });
+  return { ...episode, steps };
+}
+
+function judgedStep(step: FoldedStep, signalIds: ReadonlyMap<string, Signal>): JudgedStep {
+  const signals = [...signalIds.values()];
+  return { ...step, signals, signalIds, ...weigh(signals) };
 }
 
 /** The value that judges the whole episode: that of its last step with evidence. Undefined when there is none. */

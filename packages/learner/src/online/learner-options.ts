@@ -1,10 +1,10 @@
 import type { Clock, EventLog, Plugin, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions } from "../credit/step-credit.js";
 import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
-import type { LearningSignals } from "./assemble-batch.js";
 import type { RollbackRule } from "./reward-watch.js";
 
 /** What an online learner is made of. */
