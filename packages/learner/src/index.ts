@@ -44,6 +44,8 @@ export * from "./objectives/top-k-distillation.js";
 export * from "./objectives/value-loss.js";
 export * from "./objectives/whiten.js";
 export * from "./online/assemble-batch.js";
+export * from "./online/audit-learning.js";
+export * from "./online/learner-answers.js";
 export * from "./online/learner-options.js";
 export * from "./online/online-learner.js";
 export * from "./online/reward-watch.js";

@@ -26,8 +26,8 @@ export interface EpisodeFold {
    * state is added to it (a feedback after the user's reply), until it is released.
    */
   takeReady(): readonly FoldedEpisode[];
-  /** Gives up the episodes without end that do not wait for an approval: their process is gone. */
-  giveUpUnended(): void;
+  /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
+  giveUpUnended(before: number): void;
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -162,9 +162,9 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       fresh.clear();
       return taken;
     },
-    giveUpUnended() {
+    giveUpUnended(before) {
       for (const episode of episodes.values())
-        if (!episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
+        if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),

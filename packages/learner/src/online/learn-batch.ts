@@ -1,4 +1,4 @@
-import { AgentError, mixSeed, type ToolDefinition } from "@afterstate/core";
+import { AgentError, mixSeed } from "@afterstate/core";
 import type { UpdateDigests, UpdateRecord } from "../versions/batch-record.js";
 import { countDropped } from "../versions/drop-reason.js";
 import { digestsOf } from "../versions/version-files.js";
@@ -14,12 +14,9 @@ import { tellOutbox, tidy } from "./serving-changes.js";
 const MAX_ANCESTORS = 64;
 
 /** One update: from a batch of episodes to a committed decision on a candidate. */
-export async function learnBatch(
-  parts: LearnerParts,
-  episodes: readonly JudgedEpisode[],
-  tools: readonly ToolDefinition[],
-): Promise<void> {
+export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedEpisode[]): Promise<void> {
   const { options, ledger, versions, gate } = parts;
+  const tools = parts.surroundings.tools();
   const { policy, trainer, mode, store, seed = 0 } = options;
   const { version: parent, ancestors: elders, lastNumber, sequence, line, learned } = ledger.pointer;
   const recipe = recipeOf(options);

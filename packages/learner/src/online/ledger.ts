@@ -14,10 +14,12 @@ import { rewardByVersion } from "./backlog.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { addReward } from "./reward-watch.js";
 
-/** An event that a commit implies. */
+/** An event that the learner tells. */
 export type LearnerEvent = {
-  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "error"]: { readonly type: K } & EventPayloads[K];
-}["policy-update" | "policy-promotion" | "policy-rollback" | "error"];
+  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "error"]: {
+    readonly type: K;
+  } & EventPayloads[K];
+}["policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "error"];
 
 /** A batch without what the ledger knows of it. */
 export type BatchEntry = Pick<BatchRecord, "episodes" | "samples" | "dropped" | "update">;
@@ -151,7 +153,7 @@ export class Ledger {
     const lineage = [next.version, ...next.ancestors];
     for (const version of Object.keys(rewards)) if (!lineage.includes(version)) delete rewards[version];
     const author = next.line === 0 ? "learner" : `learner.${next.line}`;
-    const outbox = events.map((event, index) => this.#event(`${author}#${sequence}-${index}`, next.version, event));
+    const outbox = events.map((event, index) => this.event(`${author}#${sequence}-${index}`, event, next.version));
     const pointer: ServingPointer = { ...next, rewards, outbox };
     if (batch !== undefined) await this.#record({ sequence, after: before.lastBatch, ...batch, counts });
     await this.#store?.point(pointer);
@@ -170,11 +172,7 @@ export class Ledger {
   }
 
   /** An event that belongs to no session. */
-  errorEvent(id: string, cause: unknown): AgentEvent {
-    return this.#event(id, this.#pointer.version, errorPayload(cause));
-  }
-
-  #event(id: string, policyVersion: string, payload: LearnerEvent): AgentEvent {
+  event(id: string, payload: LearnerEvent, policyVersion = this.#pointer.version): AgentEvent {
     return {
       id,
       time: this.#now(),

@@ -52,12 +52,16 @@ export interface VersionStore {
   writeBatch(record: BatchRecord): Promise<void>;
   /** @throws AgentError `checkpoint/corrupt` when it cannot be read. */
   batch(sequence: number): Promise<BatchRecord>;
+  /** The numbers of all records of the line, also of those that do not count any more. */
+  batches(): Promise<readonly number[]>;
   /** @throws AgentError `checkpoint/corrupt`, `policy/unknown-version`. */
   manifest(version: string): Promise<VersionManifest>;
   /** @throws AgentError `checkpoint/corrupt`, `checkpoint/mismatch`, `policy/unknown-version`. */
   weights(version: string, like?: PolicyWeights): Promise<PolicyWeights>;
   /** Undefined when it was pruned. @throws AgentError `checkpoint/corrupt`, `checkpoint/mismatch`, `policy/unknown-version`. */
   optimizer(version: string, like?: PolicyWeights): Promise<PolicyWeights | undefined>;
+  /** The pointer as it is; undefined before the first commit. @throws AgentError `checkpoint/corrupt`. */
+  pointer(): Promise<ServingPointer | undefined>;
   /** Replaces the pointer at once: the commit point. */
   point(pointer: ServingPointer): Promise<void>;
   /**
@@ -131,9 +135,10 @@ function storeOf(directory: string, line: Line): VersionStore {
     }
   };
 
-  const lastSequence = async (): Promise<number> => {
-    const names = (await readdir(join(directory, BATCHES))).filter((name) => name.startsWith(`${line.number}-`));
-    return Math.max(0, ...names.map((name) => Number.parseInt(name.slice(name.indexOf("-") + 1), 10)));
+  const batches = async (): Promise<readonly number[]> => {
+    const found = (await readdir(join(directory, BATCHES))).map((name) => /^(\d+)-(\d+)\.json$/.exec(name));
+    const own = found.flatMap((match) => (match && Number(match[1]) === line.number ? [Number(match[2])] : []));
+    return own.sort((a, b) => a - b);
   };
 
   /** The pointer of an older version: what that version had learned up to, or of the base: nothing. */
@@ -145,7 +150,7 @@ function storeOf(directory: string, line: Line): VersionStore {
     const highest = (await versions()).reduce((most, version) => Math.max(most, versionNumber(version)), 0);
     const counts = manifest && (await readBatch(manifest.batch).catch(() => undefined))?.counts;
     return {
-      sequence: Math.max(pointer?.sequence ?? 0, highest, await lastSequence()),
+      sequence: Math.max(pointer?.sequence ?? 0, highest, (await batches()).at(-1) ?? 0),
       line: line.number,
       lastBatch: manifest?.batch ?? 0,
       unlearnedUpTo: pointer?.unlearnedUpTo ?? 0,
@@ -237,6 +242,8 @@ function storeOf(directory: string, line: Line): VersionStore {
     },
     writeBatch: (record) => replaceFile(batchFile(record.sequence), `${JSON.stringify(record)}\n`),
     batch: readBatch,
+    batches,
+    pointer: readPointer,
     manifest: readManifest,
     weights: readWeights,
     async optimizer(version, like) {
@@ -287,7 +294,7 @@ function storeOf(directory: string, line: Line): VersionStore {
     async nextLine(unlearnedUpTo) {
       const next = { number: line.number + 1, pointerFile: NEXT_POINTER_FILE };
       const store = storeOf(directory, next);
-      const { pointer } = await store.recover("").catch(() => ({ pointer: undefined }));
+      const pointer = await store.pointer().catch(() => undefined);
       if (pointer?.unlearnedUpTo !== unlearnedUpTo) {
         await rm(join(directory, NEXT_POINTER_FILE), { force: true });
         await removeLines(directory, (number) => number > line.number);

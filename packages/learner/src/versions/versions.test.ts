@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EMPTY_CREDIT } from "../credit/step-credit.js";
 import type { PolicyWeights } from "../types.js";
-import { bootstrapInterval, judgeCandidate } from "./gate.js";
 import type { BatchRecord } from "./batch-record.js";
+import { bootstrapInterval, judgeCandidate } from "./gate.js";
 import { NO_COUNTS, type ServingPointer, type VersionManifest } from "./version-manifest.js";
 import { openVersionStore } from "./version-store.js";
 
