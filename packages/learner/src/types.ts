@@ -10,7 +10,6 @@ import type {
 } from "@afterstate/core";
 import type { Objective } from "./objectives/objective.js";
 import type { OffPolicyCorrection } from "./objectives/off-policy.js";
-import type { TrustRegion } from "./trainer/trust-region.js";
 
 /** One named array of a policy's weights or of its optimizer's state. */
 export interface WeightArray {
@@ -124,6 +123,14 @@ export interface UpdateOptions {
   readonly lossDenominator: number;
   /** How samples of other versions are corrected, where there is no `objective`. Default: weights of each token, at most 2. */
   readonly offPolicy?: OffPolicyCorrection;
+}
+
+/** How far one update may move the policy, whatever it was trained on. */
+export interface TrustRegion {
+  /** Responses at whose tokens the movement is measured: always the same ones, of no user. */
+  readonly probe: readonly TokenRecord[];
+  /** Mean of KL(π_new ‖ π_old) over the vocabulary, at the probe's tokens. In nats a token. */
+  readonly maxKl: number;
 }
 
 /** One update, a function of its arguments alone. */

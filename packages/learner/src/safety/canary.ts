@@ -1,5 +1,4 @@
-import { addReward, rewardFell } from "../online/reward-watch.js";
-import type { RewardStatistics } from "../versions/version-manifest.js";
+import { addReward, type RewardStatistics, rewardFell } from "../online/reward-watch.js";
 import { sessionDraw } from "./session-draw.js";
 
 /** How a candidate that passed the gate is tried on live sessions before it serves all of them. */
@@ -38,11 +37,7 @@ export function isInCanary(sessionId: string, { version }: Canary, { share }: Ca
  * Judges a trial once, when both versions have their episodes: a test that is looked at again and again fails by chance in the end.
  * The candidate is dropped when its mean reward is significantly lower: see {@link rewardFell}.
  */
-export function judgeCanary(
-  candidate: readonly number[],
-  serving: readonly number[],
-  rule: CanaryRule,
-): CanaryVerdict {
+export function judgeCanary(candidate: readonly number[], serving: readonly number[], rule: CanaryRule): CanaryVerdict {
   const statistics = (rewards: readonly number[]) =>
     rewards.reduce<RewardStatistics | undefined>((before, reward) => addReward(before, reward), undefined);
   const [tried, kept] = [statistics(candidate), statistics(serving)];

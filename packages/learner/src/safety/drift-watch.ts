@@ -1,5 +1,4 @@
-import { addReward } from "../online/reward-watch.js";
-import type { RewardStatistics } from "../versions/version-manifest.js";
+import { addReward, type RewardStatistics } from "../online/reward-watch.js";
 import type { Alarm } from "./alarm.js";
 import type { AnswerStatistics } from "./answer-statistics.js";
 import { welchDifference } from "./welch.js";

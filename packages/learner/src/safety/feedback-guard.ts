@@ -26,7 +26,7 @@ export const FEEDBACK_RULE: FeedbackRule = {
 export interface FeedbackState {
   /** The latest votes, oldest first. */
   readonly votes: readonly Vote[];
-  /** Steps that each user judged by explicit feedback, in one hour since the epoch. */
+  /** Steps of episodes that began in one hour since the epoch, that each user judged by explicit feedback. */
   readonly rated: { readonly hour: number; readonly steps: Readonly<Record<string, number>> };
   /** Users whose episodes are not trained on, and why. */
   readonly quarantined: Readonly<Record<string, string>>;
@@ -40,9 +40,10 @@ export interface GuardedEpisodes {
   readonly trusted: readonly JudgedEpisode[];
   readonly state: FeedbackState;
   readonly alarms: readonly Alarm[];
-  /** Episodes that are not trained on: of users in quarantine or with instructions in them, and beyond the rate of feedback. */
-  readonly quarantined: number;
-  readonly rateLimited: number;
+  /** Of users in quarantine, or with instructions to the judge in them. */
+  readonly quarantined: readonly JudgedEpisode[];
+  /** Beyond the rate of feedback. */
+  readonly rateLimited: readonly JudgedEpisode[];
 }
 
 const VOTES = 1024;
@@ -75,7 +76,9 @@ export function guardFeedback(
     if (found !== undefined) injected.set(episode, found);
   }
   if (injected.size > 0) alarms.push(injectionAlarm(injected.size, [...injected.values()][0]!));
-  const votes = [...state.votes, ...episodes.filter((episode) => !injected.has(episode)).flatMap(votesOf)].slice(-VOTES);
+  const votes = [...state.votes, ...episodes.filter((episode) => !injected.has(episode)).flatMap(votesOf)].slice(
+    -VOTES,
+  );
   const quarantined = { ...state.quarantined };
   for (const { user, compared, contradicted, expected } of contradictors(votes, rule.consensus)) {
     if (quarantined[user] !== undefined) continue;
@@ -96,8 +99,8 @@ export function guardFeedback(
     trusted,
     state: { votes, rated, quarantined },
     alarms,
-    quarantined: episodes.filter((episode) => !kept(episode)).length,
-    rateLimited: episodes.filter((episode) => kept(episode) && beyond.has(episode)).length,
+    quarantined: episodes.filter((episode) => !kept(episode)),
+    rateLimited: episodes.filter((episode) => kept(episode) && beyond.has(episode)),
   };
 }
 
@@ -144,7 +147,7 @@ function rate(episodes: readonly JudgedEpisode[], before: FeedbackState["rated"]
   for (const episode of episodes) {
     const rated = episode.steps.filter(({ signals }) => signals.some(({ source }) => source === "feedback")).length;
     if (rated === 0) continue;
-    const now = Math.floor(episode.readyAt / HOUR_MS);
+    const now = Math.floor(episode.startedAt / HOUR_MS);
     if (now > hour) [hour, steps] = [now, {}];
     const user = userOf(episode);
     const count = (steps[user] ?? 0) + rated;

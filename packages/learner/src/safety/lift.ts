@@ -1,5 +1,4 @@
-import { addReward } from "../online/reward-watch.js";
-import type { RewardStatistics } from "../versions/version-manifest.js";
+import { addReward, type RewardStatistics } from "../online/reward-watch.js";
 import { type Difference, welchDifference } from "./welch.js";
 
 /** Sessions that may still go on: what is said in them joins the one number that they count. */

@@ -1,4 +1,4 @@
-import type { RewardStatistics } from "../versions/version-manifest.js";
+import type { RewardStatistics } from "../online/reward-watch.js";
 
 /** A difference of two means with its interval. */
 export interface Difference {

@@ -1,16 +1,8 @@
 import type { TokenRecord } from "@afterstate/core";
 import type { AdamOptions } from "../tensor/adam.js";
-import type { PolicyWeights } from "../types.js";
+import type { PolicyWeights, TrustRegion } from "../types.js";
 import { microBatches } from "./micro-batches.js";
 import type { UpdateEngine } from "./policy-update.js";
-
-/** How far one update may move the policy, whatever it was trained on. */
-export interface TrustRegion {
-  /** Responses at whose tokens the movement is measured: always the same ones, of no user. */
-  readonly probe: readonly TokenRecord[];
-  /** Mean of KL(π_new ‖ π_old) over the vocabulary, at the probe's tokens. In nats a token. */
-  readonly maxKl: number;
-}
 
 /** Looks for a step that fits; the last is no step at all. */
 const MOST_TRIES = 8;
