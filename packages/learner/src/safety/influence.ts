@@ -39,16 +39,17 @@ export function capInfluence<T extends TrainingSample>(
 ): CappedSamples<T> {
   const weights = new Map<string, number>();
   for (const sample of samples) {
-    const user = userOf(sample);
-    weights.set(user, (weights.get(user) ?? 0) + weightOf(sample));
+    const [user, weight] = [userOf(sample), weightOf(sample)];
+    if (weight > 0) weights.set(user, (weights.get(user) ?? 0) + weight);
   }
   if (Math.max(users, weights.size) < minUsers) return { samples, capped: [] };
   const cap = capOf([...weights.values()], Math.max(maxShare, 1 / weights.size));
+  const isCapped = (weight: number) => weight > cap * (1 + ROUNDING);
   const scaled = samples.map((sample) => {
-    const scale = Math.min(1, cap / weights.get(userOf(sample))!);
-    return scale === 1 ? sample : scaledSample(sample, scale);
+    const weight = weights.get(userOf(sample)) ?? 0;
+    return isCapped(weight) ? scaledSample(sample, cap / weight) : sample;
   });
-  return { samples: scaled, capped: [...weights].flatMap(([user, weight]) => (weight > cap ? [user] : [])) };
+  return { samples: scaled, capped: [...weights].flatMap(([user, weight]) => (isCapped(weight) ? [user] : [])) };
 }
 
 /** The most that a user may weigh; the search ends at the latest where k p would reach 1, for there R alone outweighs the next. */
