@@ -9,6 +9,8 @@ export interface FoldedStep extends LearnedStep {
 /** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
   readonly steps: readonly FoldedStep[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
   /** The log offset of its last signal, if it has any. */
   readonly judgedAt?: number;
   /** Why it is consumed without being judged or learned from. */
@@ -196,6 +198,7 @@ function toLearned(episode: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
+    startedAt: start.time,
     ...(judgedAt !== undefined && { judgedAt }),
     ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
     steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds, cost }]) => ({
