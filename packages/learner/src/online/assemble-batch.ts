@@ -104,7 +104,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 

@@ -1,4 +1,4 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepRef } from "@afterstate/core";
+import type { EventOf, LogRecord, Message, NextState, Signal, StepCost, StepRef } from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -9,6 +9,8 @@ export interface FoldedStep extends LearnedStep {
 /** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
   readonly steps: readonly FoldedStep[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
   /** The log offset of its last signal, if it has any. */
   readonly judgedAt?: number;
   /** Why it is consumed without being judged or learned from. */
@@ -51,6 +53,7 @@ interface OpenStep {
   readonly seen: number;
   readonly nextStates: NextState[];
   readonly signalIds: Map<string, Signal>;
+  cost?: StepCost;
 }
 
 interface OpenEpisode {
@@ -122,7 +125,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
         case "action": {
           const { messages, guidance } = contextOf(event.sessionId);
           const step = { action: event, context: messages, seen: messages.length, guidance };
-          const open = { ...step, nextStates: [], signalIds: new Map() };
+          const open: OpenStep = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
         }
@@ -137,6 +140,11 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
             ...(score !== undefined && { score }),
             ...(correction !== undefined && { correction }),
           });
+          return;
+        }
+        case "step-end": {
+          const step = stepOf(event);
+          if (step !== undefined) step.cost = event.cost;
           return;
         }
         case "signal": {
@@ -193,9 +201,10 @@ function toLearned(episode: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
+    startedAt: start.time,
     ...(judgedAt !== undefined && { judgedAt }),
     ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds }]) => ({
+    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds, cost }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,
       policyVersion: event.policyVersion,
@@ -203,6 +212,7 @@ function toLearned(episode: OpenEpisode): FoldedEpisode {
       ...(guidance !== undefined && { guidance }),
       response: responseText(event.action.message.content, event.action.message.toolCalls),
       ...(event.tokens && { tokens: event.tokens }),
+      ...(cost && { cost }),
       nextStates: [...nextStates],
       signals: [...signalIds.values()],
       signalIds: new Map(signalIds),

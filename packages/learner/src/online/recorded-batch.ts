@@ -1,10 +1,9 @@
 import type { EventLog } from "@afterstate/core";
 import type { PolicyRuntime } from "../types.js";
 import type { BatchRecord, UpdateRecord } from "../versions/batch-record.js";
-import type { Batch } from "./assemble-batch.js";
 import { type FoldedEpisode, foldEpisodes } from "./episode-fold.js";
 import { judgedBefore } from "./judged-episode.js";
-import { updateBatch } from "./make-update.js";
+import { type GuardedBatch, updateBatch } from "./make-update.js";
 
 /** A batch whose update came to a candidate. */
 export type UpdatedBatch = BatchRecord & { readonly update: UpdateRecord };
@@ -30,8 +29,8 @@ export function batchAgain(
   record: UpdatedBatch,
   episodes: ReadonlyMap<string, FoldedEpisode>,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): { readonly batch: Batch; readonly lacks: readonly string[] } {
-  const { recipe, credit, parent, ancestors, seed, tools } = record.update;
+): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
+  const { recipe, credit, feedback, parent, ancestors, seed, tools } = record.update;
   const lacks: string[] = [];
   const judged = record.episodes.flatMap(({ episodeId, signals, skipped }) => {
     if (skipped !== undefined) return [];
@@ -45,5 +44,6 @@ export function batchAgain(
     return [judgedBefore(episode, signals)];
   });
   const lineage = ancestors[0] === parent ? ancestors : [parent, ...ancestors];
-  return { batch: updateBatch(recipe, { episodes: judged, credit, lineage, seed, tools }, encodePrompt), lacks };
+  const material = { episodes: judged, credit, ...(feedback && { feedback }), lineage, seed, tools };
+  return { batch: updateBatch(recipe, material, encodePrompt), lacks };
 }

@@ -9,6 +9,8 @@ export interface ServedVersions {
   readonly reference: PolicyWeights;
   /** The optimizer's state of the serving version, if it is known. */
   optimizer: PolicyWeights | undefined;
+  /** That of the candidate on trial, since this process made it. */
+  trialOptimizer: PolicyWeights | undefined;
   load(version: string, weights: PolicyWeights): void;
   unload(version: string): void;
   /** Loads a version from the store if need be. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
@@ -19,8 +21,8 @@ export interface ServedVersions {
   readonly loaded: ReadonlySet<string>;
   /** Takes over what an earlier account of the same policy has loaded. */
   inherit(earlier: ServedVersions): void;
-  /** Unloads what is neither base nor serving nor, where there is no store to bring it back, among the newest `keep`. */
-  trim(serving: string, keep: number): void;
+  /** Unloads what is neither base nor in use nor, where there is no store to bring it back, among the newest `keep`. */
+  trim(inUse: readonly string[], keep: number): void;
 }
 
 /** Keeps account of a policy's versions. @param came the version that came with the policy. */
@@ -36,6 +38,7 @@ export function servedVersions(
     base,
     reference,
     optimizer: undefined,
+    trialOptimizer: undefined,
     load(version, weights) {
       policy.load(version, weights);
       loaded.add(version);
@@ -60,8 +63,8 @@ export function servedVersions(
     inherit(earlier) {
       for (const version of earlier.loaded) loaded.add(version);
     },
-    trim(serving, keep) {
-      const spare = [...loaded].filter((version) => version !== base && version !== serving);
+    trim(inUse, keep) {
+      const spare = [...loaded].filter((version) => version !== base && !inUse.includes(version));
       const kept = store === undefined ? keep : 0;
       for (const version of spare.slice(0, Math.max(0, spare.length - kept))) {
         versions.unload(version);
