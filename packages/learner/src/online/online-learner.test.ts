@@ -440,7 +440,7 @@ describe("a stop at any moment", () => {
     return { outcome: await Promise.race([finished, killed]), passed: passed() };
   }
 
-  it("loses no sample, uses none twice, and tells everything once", async () => {
+  it("loses no sample, uses none twice, and tells everything once", { timeout: 120_000 }, async () => {
     const whole = memoryEventLog();
     await writeEverything(whole);
     const undisturbed = await learn(whole, await openVersionStore(await newFolder()));
