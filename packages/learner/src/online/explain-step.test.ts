@@ -60,6 +60,16 @@ describe("what a learner says of a step", () => {
     expect(await fateOf("z/9")).toEqual({ state: "unknown" });
   });
 
+  it("says which advice was not accepted, and why", async () => {
+    const hintAcceptance = { measure: async () => ({ effect: 0.1, rejected: "it changes nothing" }) };
+    const { learner, ask } = await fakeLearner({ hintAcceptance });
+    await ask("a", "What is 48/2?");
+    await ask("a", "No! Just the number please.");
+    await learner.settled();
+    const { hints } = await learner.explain(first);
+    expect(hints).toEqual([{ text: "Just the number please.", taught: false, rejected: "it changes nothing" }]);
+  });
+
   it("says that its update was held back", async () => {
     const evaluate = async (version: string) => Array.from({ length: 20 }, () => (version === "base" ? 0.9 : 0.1));
     const { learner, ask } = await fakeLearner({ gate: { evaluate } });

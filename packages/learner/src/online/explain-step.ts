@@ -47,12 +47,19 @@ async function explainWaiting({ options, ledger }: LearnerParts, of: StepRef): P
     if (event.type === "signal" && isOf(of)(event)) signals.push(event.signal);
   }
   const state = !isThere ? "unknown" : ledger.isConsumed(of.episodeId, start) ? "before" : "waiting";
-  const hints = signals.flatMap((signal) => (signal.kind === "hint" ? [{ text: signal.text, taught: false }] : []));
-  return { of, signals, reward: undefined, hints, fate: { state } };
+  return { of, signals, reward: undefined, hints: hintsOf(signals, []), fate: { state } };
 }
 
 function judgementOf({ of, signals, reward, hints }: JudgedStep, taught: boolean) {
-  return { of, signals, reward, hints: hints.map((text) => ({ text, taught })) };
+  return { of, signals, reward, hints: hintsOf(signals, taught ? hints : []) };
+}
+
+function hintsOf(signals: readonly Signal[], taught: readonly string[]): StepExplanation["hints"] {
+  return signals.flatMap((signal) => {
+    if (signal.kind !== "hint") return [];
+    const { text, rejected } = signal;
+    return [{ text, taught: taught.includes(text), ...(rejected !== undefined && { rejected }) }];
+  });
 }
 
 function fateIn({ sequence, dropped, update }: BatchRecord, of: StepRef, { ledger }: LearnerParts): StepFate {
@@ -62,7 +69,8 @@ function fateIn({ sequence, dropped, update }: BatchRecord, of: StepRef, { ledge
   const { candidate, accepted, promoted } = update;
   const { version, ancestors } = ledger.pointer;
   const inServingVersion = version === candidate || ancestors.includes(candidate);
-  return { state: "trained", batch: sequence, candidate, accepted, promoted, inServingVersion };
+  const served = promoted || inServingVersion;
+  return { state: "trained", batch: sequence, candidate, accepted, promoted: served, inServingVersion };
 }
 
 const isOf =

@@ -18,6 +18,7 @@ export type StepFate =
       readonly batch: number;
       readonly candidate: string;
       readonly accepted: boolean;
+      /** Whether it served: at once, or after a trial. */
       readonly promoted: boolean;
       /** Whether what serves now goes back to it. */
       readonly inServingVersion: boolean;
@@ -44,7 +45,7 @@ export interface StepExplanation {
     /** V of what was observed, from before the batch: what the return was compared with. */
     readonly value: number;
   };
-  /** Advice on it, and whether the teacher of the update saw it. */
-  readonly hints: readonly { readonly text: string; readonly taught: boolean }[];
+  /** Advice on it, whether the teacher of the update saw it, and why it was not accepted, where it was not. */
+  readonly hints: readonly { readonly text: string; readonly taught: boolean; readonly rejected?: string }[];
   readonly fate: StepFate;
 }
