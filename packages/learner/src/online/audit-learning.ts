@@ -6,6 +6,7 @@ import type { VersionStore } from "../versions/version-store.js";
 
 /** What became of every step that a log has: steps = trained + dropped + waiting, unless there are problems. */
 export interface LearningAudit {
+  /** Those of users who were unlearned count, too, when their sessions are erased. */
   readonly steps: number;
   /** In one update, once. */
   readonly trained: number;
@@ -38,12 +39,18 @@ export async function auditLearning(log: Pick<EventLog, "read">, store: VersionS
           problems.push(`step ${nameOf(of)} is accounted for twice, again in batch ${sequence}`);
         fates.set(nameOf(of), fate);
       }
-  const { steps, waiting } = await walkLog(log, pointer, new Set(fates.keys()), problems);
+  const { steps, waiting, missing } = await walkLog(log, pointer, new Set(fates.keys()), problems);
+  const erasable = new Set(
+    records.flatMap((record) => record.dropped.flatMap(({ of, reason }) => (reason === "unlearned" ? nameOf(of) : []))),
+  );
+  const erased = missing.filter((name) => erasable.has(name));
+  for (const name of missing)
+    if (!erasable.has(name)) problems.push(`step ${name} is accounted for, and not in the log`);
   const dropped = countDropped(records.flatMap((record) => record.dropped));
   const trained = records.reduce((sum, { samples }) => sum + samples.length, 0);
   checkTotals(pointer, { trained, dropped, episodes: records.flatMap(({ episodes }) => episodes).length }, problems);
   await checkManifests(store, problems);
-  return { steps, trained, dropped, waiting, problems };
+  return { steps: steps + erased.length, trained, dropped, waiting, problems };
 }
 
 /** Counts the steps of a log, and looks for each among those that are accounted for. */
@@ -52,7 +59,7 @@ async function walkLog(
   pointer: ServingPointer | undefined,
   accounted: Set<string>,
   problems: string[],
-): Promise<{ readonly steps: number; readonly waiting: number }> {
+): Promise<{ readonly steps: number; readonly waiting: number; readonly missing: readonly string[] }> {
   const seen = new Set<string>();
   const starts = new Map<string, number>();
   const consumed = new Set(pointer?.learned.consumed);
@@ -69,8 +76,7 @@ async function walkLog(
     if (consumed.has(event.episodeId) || start < (pointer?.learned.offset ?? 0))
       problems.push(`step ${name} is consumed, and in no record of a batch`);
   }
-  for (const name of accounted) problems.push(`step ${name} is accounted for, and not in the log`);
-  return { steps: seen.size, waiting };
+  return { steps: seen.size, waiting, missing: [...accounted] };
 }
 
 function checkTotals(

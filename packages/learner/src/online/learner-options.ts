@@ -136,6 +136,7 @@ export interface OnlineLearner extends Plugin {
    * Makes the policy as if a user had never been there: learning is done again from the base, over the log without the sessions in which
    * the user took part, while the old version serves; then one of a new line of versions serves, and those of the old line, with all
    * that was known of their rewards and credit, are gone. The wish is kept in the log: later sessions of the user are not learned from.
+   * What the user said stays in the log, too, until `eraseSessions` takes it out.
    *
    * @throws AgentError `learner/no-store` without a store, `learner/off`, `learner/not-started`.
    */

@@ -1,7 +1,7 @@
 import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { AgentEvent } from "@afterstate/core";
+import { type AgentEvent, eraseSessions } from "@afterstate/core";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EMPTY_CREDIT } from "../credit/step-credit.js";
 import { NO_SAFETY } from "../safety/safety-state.js";
@@ -84,5 +84,15 @@ describe("a user who is unlearned", () => {
     const record = await readFile(join(folder, "all", "policies", "serving"), "utf8");
     expect(JSON.parse(record)).toMatchObject({ line: 1 });
     await run.close();
-  }, 60_000);
+
+    // What they said can be erased as well: nothing that is left depends on it.
+    expect(await eraseSessions(join(folder, "all", "events"), theirs)).toBeGreaterThan(0);
+    const afterwards = await homeworkRun(join(folder, "all"), { seed: 5 });
+    expect(afterwards.policy.serving).toBe(after.version);
+    expect(await afterwards.learner.replay(after.version)).toMatchObject({ identical: true });
+    const { problems, steps } = await auditLearning(afterwards.log, afterwards.store);
+    expect(problems).toEqual([]);
+    expect(steps).toBe(audit.steps);
+    await afterwards.close();
+  }, 120_000);
 });
