@@ -1,21 +1,19 @@
 import { randomUUID } from "node:crypto";
-import { reactStrategy } from "./action-strategy.js";
 import type { Agent, AgentOptions, Approval, Feedback, Run, RunResult } from "./agent.js";
-import { type EpisodeRun, type LoopParts, runEpisode } from "./agent-loop.js";
+import { type EpisodeRun, runEpisode } from "./agent-loop.js";
 import { Channel } from "./channel.js";
 import { systemClock } from "./clock.js";
 import { EpisodeEvents, isLogged, logFailure } from "./episode-events.js";
 import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
 import { createEventBus } from "./event-bus.js";
-import { decisionsOf } from "./make-decisions.js";
+import { type LoopParts, loopParts } from "./loop-parts.js";
 import { samplingSettings } from "./model.js";
-import { type PluginHost, startPlugins } from "./plugin-host.js";
+import { startPlugins } from "./plugin-host.js";
 import { mixSeed, systemSeed } from "./random.js";
-import { ACTION_STRATEGY, DECIDER, GUIDANCE, MEMORY, MODEL, PLANNER } from "./service.js";
+import { MODEL } from "./service.js";
 import { parseEpisodeId, type Session } from "./session.js";
 import { openSessionStore } from "./session-store.js";
-import { toolSet } from "./tool-set.js";
 
 /**
  * Starts an agent: its plugins are set up, its tools checked, its sessions found in the log.
@@ -190,35 +188,6 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
   };
   return agent;
-}
-
-function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
-  const { model, instructions, clock = systemClock, budget = {}, maxContextTokens } = options;
-  const memory = host.find(MEMORY);
-  const planner = host.find(PLANNER);
-  const guidance = host.find(GUIDANCE);
-  const decider = host.find(DECIDER);
-  const hooks = host.plugins.flatMap((plugin) => (plugin.hooks ? [plugin.hooks] : []));
-  return {
-    model,
-    tools: toolSet(host.plugins),
-    hooks: {
-      beforeModel: hooks.flatMap((one) => one.beforeModel?.bind(one) ?? []),
-      beforeToolCall: hooks.flatMap((one) => one.beforeToolCall?.bind(one) ?? []),
-      afterToolResult: hooks.flatMap((one) => one.afterToolResult?.bind(one) ?? []),
-    },
-    strategy: host.find(ACTION_STRATEGY) ?? reactStrategy,
-    clock,
-    budget,
-    ...(instructions !== undefined && { instructions }),
-    ...(memory && { memory }),
-    ...(planner && { planner }),
-    ...(guidance && { guidance }),
-    decisions: decisionsOf(host.plugins),
-    ...(decider && { decider }),
-    sampling: samplingSettings(options),
-    ...(maxContextTokens !== undefined && { maxContextTokens }),
-  };
 }
 
 function resumedRun(session: Session, episodeId: string, approval: Approval): EpisodeRun {
