@@ -123,6 +123,7 @@ class Episode {
     const { prompt, userId, seed, episodeId } = this.#run;
     const session = this.#session;
     this.#events.emit("episode-start", { prompt, ...(userId !== undefined && { userId }), seed });
+    if (this.#session.closed) this.#replaceContext(this.#session.messages, 0);
     this.#instruct();
     this.#settleWaiting();
     const nextState: NextState = { kind: "user", text: prompt };

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { AbortWatch } from "./abort-watch.js";
 import type { EpisodeEvents } from "./episode-events.js";
 import { AgentError, messageOf } from "./errors.js";
@@ -22,8 +23,8 @@ export interface StepTaking {
   readonly steering: Steering;
   /** What is asked of the model beside the messages. */
   readonly asked: Omit<ModelRequest, "messages">;
-  /** Whether the version that begins also finishes, whatever is tried again. */
-  readonly pinned?: boolean;
+  /** Somebody else leads: the log is told of tools that are new, and the version that begins also finishes, whatever is tried again. */
+  readonly led?: boolean;
 }
 
 /** A step that has acted, or why it could not. Its `step-end` is yet to come. */
@@ -42,13 +43,16 @@ export async function takeStep(taking: StepTaking): Promise<StepTaken> {
   const messages = session.messages.slice();
   const guided = steering.guidance === undefined ? undefined : withGuidance(messages, steering.guidance);
   const guidance = guided && steering.guidance !== undefined ? { guidance: steering.guidance } : {};
-  events.emit("observation", { added: messages.slice(session.observed), ...guidance });
+  const given = taking.led && !isDeepStrictEqual(session.tools, asked.tools) ? { tools: asked.tools } : {};
+  events.emit("observation", { added: messages.slice(session.observed), ...guidance, ...given });
   session.observed = messages.length;
+  session.tools = taking.led ? asked.tools : undefined;
+  session.closed = false;
   session.waiting = undefined;
   try {
     let request: ModelRequest = withDecisions({ messages: guided ?? messages, ...asked }, steering.decisions);
     for (const hook of hooks.beforeModel) request = await rewritten(hook, request, session.id);
-    if (taking.pinned) request = { ...request, policyVersion: request.policyVersion ?? model.policyVersion() };
+    if (taking.led) request = { ...request, policyVersion: request.policyVersion ?? model.policyVersion() };
     if (request.policyVersion !== undefined) events.policyVersion = request.policyVersion;
     const response = await callModel({
       model,

@@ -1,4 +1,4 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepRef } from "@afterstate/core";
+import type { EventOf, LogRecord, Message, NextState, Signal, StepRef, ToolDefinition } from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -33,10 +33,13 @@ interface SessionContext {
   messages: Message[];
   /** Of the last observation. */
   guidance: string | undefined;
+  /** Of whoever leads; undefined where the agent's own are meant. */
+  tools: readonly ToolDefinition[] | undefined;
 }
 
 interface OpenStep {
   readonly guidance: string | undefined;
+  readonly tools: readonly ToolDefinition[] | undefined;
   readonly action: EventOf<"action">;
   /** What the policy saw: the first `seen` messages of `context`. */
   readonly context: readonly Message[];
@@ -65,7 +68,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   const contextOf = (sessionId: string): SessionContext => {
     const known = contexts.get(sessionId);
     if (known !== undefined) return known;
-    const context = { messages: [], guidance: undefined };
+    const context = { messages: [], guidance: undefined, tools: undefined };
     contexts.set(sessionId, context);
     return context;
   };
@@ -94,16 +97,19 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           if (!isConsumed(event.episodeId, offset) && !episodes.has(event.episodeId))
             episodes.set(event.episodeId, { start: event, offset, steps: new Map(), ended: false, ready: false });
           return;
-        case "observation":
-          contextOf(event.sessionId).messages.push(...event.added);
-          contextOf(event.sessionId).guidance = event.guidance;
+        case "observation": {
+          const context = contextOf(event.sessionId);
+          context.messages.push(...event.added);
+          context.guidance = event.guidance;
+          if (event.tools !== undefined) context.tools = event.tools;
           return;
+        }
         case "compaction":
           contextOf(event.sessionId).messages = [...event.messages];
           return;
         case "action": {
-          const { messages, guidance } = contextOf(event.sessionId);
-          const step = { action: event, context: messages, seen: messages.length, guidance };
+          const { messages, guidance, tools } = contextOf(event.sessionId);
+          const step = { action: event, context: messages, seen: messages.length, guidance, tools };
           const open = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
@@ -158,12 +164,13 @@ function toLearned({ start, offset, steps }: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds }]) => ({
+    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, tools, nextStates, signalIds }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,
       policyVersion: event.policyVersion,
       messages: context.slice(0, seen),
       ...(guidance !== undefined && { guidance }),
+      ...(tools !== undefined && { tools }),
       response: responseText(event.action.message.content, event.action.message.toolCalls),
       ...(event.tokens && { tokens: event.tokens }),
       nextStates: [...nextStates],
