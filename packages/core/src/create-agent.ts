@@ -8,6 +8,7 @@ import { EpisodeEvents, isLogged, logFailure } from "./episode-events.js";
 import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
 import { createEventBus } from "./event-bus.js";
+import { closeIdleSessions } from "./idle-sessions.js";
 import { decisionsOf } from "./make-decisions.js";
 import { samplingSettings } from "./model.js";
 import { type PluginHost, startPlugins } from "./plugin-host.js";
@@ -182,6 +183,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
 
     close() {
+      idle?.stop();
       closing ??= (async () => {
         await store.drain();
         for (const failure of await host.dispose()) await publish(reportOf(failure, reports++)).catch(() => {});
@@ -189,6 +191,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return closing;
     },
   };
+  const { sessionIdleMs: idleMs } = options;
+  const idle = idleMs === undefined ? undefined : closeIdleSessions(agent, { idleMs, clock, log });
   return agent;
 }
 
@@ -246,11 +250,11 @@ function failedResult(episodeId: string, sessionId: string, { code, message }: A
 }
 
 function checkOptions(options: AgentOptions): void {
-  const { model, budget = {}, maxTokens, maxContextTokens } = options;
+  const { model, budget = {}, maxTokens, maxContextTokens, sessionIdleMs } = options;
   if (typeof model?.generate !== "function") {
     throw new AgentError("agent/invalid-option", "createAgent needs a model, for example openaiModel({ model: … })");
   }
-  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens })) {
+  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens, sessionIdleMs })) {
     if (value !== undefined && !(value > 0)) {
       throw new AgentError("agent/invalid-option", `${name} must be more than 0, not ${value}`);
     }

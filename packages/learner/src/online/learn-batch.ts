@@ -4,6 +4,7 @@ import type { JudgedEpisode } from "./judged-episode.js";
 import type { LearnerParts } from "./learner-parts.js";
 import { errorPayload, type LedgerEntry } from "./ledger.js";
 import { recipeOf, updateBatch, updateRequest } from "./make-update.js";
+import { outcomesOf } from "./outcomes.js";
 import { tellOutbox, tidy } from "./serving-changes.js";
 
 /** Ancestors that a version remembers. */
@@ -105,6 +106,7 @@ async function commitBatch(
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
   });
+  if (ledger.pointer.learned.head) parts.options.head?.restore(ledger.pointer.learned.head);
   backlog.remove(episodes);
   for (const { episodeId } of episodes) fold.release(episodeId);
   serve();
@@ -112,12 +114,13 @@ async function commitBatch(
 }
 
 function learnedUpTo(
-  { ledger, fold, backlog, reader }: LearnerParts,
+  { ledger, fold, backlog, reader, options }: LearnerParts,
   episodes: readonly JudgedEpisode[],
   batch: Batch,
 ) {
   const open = [...fold.unready(), ...backlog.offsetsWithout(episodes)];
-  return ledger.learnedUpTo(episodes, batch.credit, open, reader.cursor);
+  const learned = ledger.learnedUpTo(episodes, batch.credit, open, reader.cursor);
+  return { ...learned, ...(options.head && { head: options.head.after(outcomesOf(episodes)) }) };
 }
 
 /** A disk that is full or away: the batch is kept and tried again. */

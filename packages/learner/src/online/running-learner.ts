@@ -64,7 +64,8 @@ export class RunningLearner {
     const recovery = await store?.recover(base, reference);
     if (recovery?.pointer) ledger.restore(recovery.pointer);
     else if (store === undefined) ledger.beginAt(log.nextOffset);
-    const { version, ancestors, outbox } = ledger.pointer;
+    const { version, ancestors, outbox, learned } = ledger.pointer;
+    if (learned.head) options.head?.restore(learned.head);
     if (recovery?.weights) versions.load(version, recovery.weights);
     versions.remember(version, ancestors);
     if (version !== base) {

@@ -25,10 +25,16 @@ export interface ProcessRewardHead extends StepJudge {
   readonly state: HeadState;
   /** Whether it judges at all yet. */
   readonly proven: boolean;
-  /** Learns from an episode, after it has been put to the test by it. @param good whether it ended well, by a verifier, a judge or feedback. */
-  learn(steps: readonly JudgeRequest[], good: boolean): void;
+  /** What it will be once it has learned from episodes, each after it was put to the test by it; it is not that yet. */
+  after(episodes: readonly Outcome[]): HeadState;
   /** Goes on from another state. @throws AgentError `head/bad-state` when it is of another size. */
   restore(state: HeadState): void;
+}
+
+/** How an episode ended: well or not, by a verifier, a judge or feedback. */
+export interface Outcome {
+  readonly steps: readonly JudgeRequest[];
+  readonly good: boolean;
 }
 
 /** Numbers of a head. */
@@ -98,11 +104,13 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
       if (value === undefined) return { value, votes: [] };
       return { value, votes: [value], confidence: Math.max(p, 1 - p) };
     },
-    learn(steps, good) {
-      if (steps.length === 0) return;
-      const examples = steps.map((step) => stepFeatures(step, size));
-      state = learned(tested(state, examples, good, { confidence, most: 2 * proof }), examples, good, learningRate);
-    },
+    after: (episodes) =>
+      episodes.reduce((before, { steps, good }) => {
+        if (steps.length === 0) return before;
+        const examples = steps.map((step) => stepFeatures(step, size));
+        const after = tested(before, examples, good, { confidence, most: 2 * proof });
+        return learned(after, examples, good, learningRate);
+      }, state),
   };
   head.restore(state);
   return head;

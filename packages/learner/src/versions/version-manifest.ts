@@ -1,5 +1,6 @@
 import type { AgentEvent, StepRef } from "@afterstate/core";
 import type { CreditState } from "../credit/step-credit.js";
+import type { HeadState } from "../signals/process-reward-head.js";
 
 /** What of the event log a version has learned from, and what credit remembered then. */
 export interface LearnedUpTo {
@@ -8,6 +9,8 @@ export interface LearnedUpTo {
   /** Ids of the episodes that are consumed and start at or after `offset`. */
   readonly consumed: readonly string[];
   readonly credit: CreditState;
+  /** What the process reward head had learned then, where there is one. */
+  readonly head?: HeadState;
 }
 
 /** The record of one immutable policy version. */
