@@ -4,7 +4,7 @@ import type { JudgedEpisode } from "./judged-episode.js";
 import type { LearnerParts } from "./learner-parts.js";
 import { errorPayload, type LedgerEntry } from "./ledger.js";
 import { recipeOf, updateBatch, updateRequest } from "./make-update.js";
-import { outcomesOf } from "./outcomes.js";
+import { outcomesOf, rejectedHints } from "./outcomes.js";
 import { tellOutbox, tidy } from "./serving-changes.js";
 
 /** Ancestors that a version remembers. */
@@ -102,7 +102,12 @@ async function commitBatch(
   const { ledger, backlog, fold } = parts;
   await ledger.commit({
     ...entry,
-    gained: { ...entry.gained, episodes: episodes.length, withoutTokens: batch.withoutTokens },
+    gained: {
+      ...entry.gained,
+      episodes: episodes.length,
+      rejectedHints: rejectedHints(episodes),
+      withoutTokens: batch.withoutTokens,
+    },
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
   });

@@ -13,3 +13,9 @@ export function outcomesOf(
     return reward === undefined || reward === 0 ? [] : [{ steps: steps.map(beforeReaction), good: reward > 0 }];
   });
 }
+
+/** How many hints of episodes were measured and did no good. */
+export function rejectedHints(episodes: readonly JudgedEpisode[]): number {
+  const signals = episodes.flatMap(({ steps }) => steps.flatMap((step) => step.signals));
+  return signals.filter((signal) => signal.kind === "hint" && signal.rejected !== undefined).length;
+}

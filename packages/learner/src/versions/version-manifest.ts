@@ -47,6 +47,8 @@ export interface LearnerCounts {
   readonly samples: number;
   /** Samples that were too old, ill-formed, or in an update that failed. */
   readonly dropped: number;
+  /** Hints that were measured and did no good: the signals in the log say why. */
+  readonly rejectedHints: number;
   /** Steps without token record: of a hosted model, or text alone. */
   readonly withoutTokens: number;
 }
@@ -60,6 +62,7 @@ export const NO_COUNTS: LearnerCounts = {
   episodes: 0,
   samples: 0,
   dropped: 0,
+  rejectedHints: 0,
   withoutTokens: 0,
 };
 
