@@ -68,6 +68,8 @@ export interface EventPayloads {
     readonly gate: Readonly<Record<string, number>>;
   };
   "policy-rollback": { readonly from: string; readonly to: string; readonly reason: string };
+  /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
+  unlearn: { readonly userHash: string; readonly lifted: boolean };
   // trouble
   abort: { readonly reason: string };
   error: { readonly code: string; readonly message: string };

@@ -86,6 +86,19 @@ export async function judgeEpisode(
   return { ...episode, steps };
 }
 
+/** An episode as the signals of these ids judged it; nothing is judged anew. */
+export function judgedBefore(episode: FoldedEpisode, signalIds: Iterable<string>): JudgedEpisode {
+  const ids = [...signalIds];
+  const steps = episode.steps.map((step) => {
+    const counted = ids.flatMap((id) => {
+      const signal = step.signalIds.get(id);
+      return signal === undefined ? [] : [[id, signal] as const];
+    });
+    return judgedStep(step, new Map(counted));
+  });
+  return { ...episode, steps };
+}
+
 function judgedStep(step: FoldedStep, signalIds: ReadonlyMap<string, Signal>): JudgedStep {
   const signals = [...signalIds.values()];
   return { ...step, signals, signalIds, ...weighSignals(signals) };

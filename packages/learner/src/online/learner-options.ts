@@ -1,13 +1,14 @@
-import type { Clock, EventLog, Plugin, ToolDefinition } from "@afterstate/core";
+import type { Clock, EventLog, Plugin, StepRef, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions } from "../credit/step-credit.js";
 import type { CostSignal } from "../signals/cost-signal.js";
 import type { HintAcceptance } from "../signals/hint-acceptance.js";
 import type { ProcessRewardHead } from "../signals/process-reward-head.js";
 import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions, Verifier } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
-import type { LearningSignals } from "./assemble-batch.js";
+import type { Replay, StepExplanation } from "./learner-answers.js";
 import type { RollbackRule } from "./reward-watch.js";
 
 /** What an online learner is made of. */
@@ -23,7 +24,8 @@ export interface OnlineLearnerOptions {
   readonly cost?: CostSignal;
   /**
    * Judges the steps that nobody said anything about, once it has proved that it can. It learns from the outcomes of the episodes that are
-   * consumed, and its state is part of what a commit makes certain: a learner with a store goes on with it after a restart.
+   * consumed, and its state is part of what a commit makes certain: a learner with a store goes on with it after a restart. When a user is
+   * unlearned it learns again without them; what it guessed of others before stays in the log as it was.
    */
   readonly head?: ProcessRewardHead;
   /** Without any only corrections given as explicit feedback are hints. */
@@ -95,6 +97,25 @@ export interface OnlineLearner extends Plugin {
   resume(): void;
   /** Serves another version from now on. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
   rollback(version: string): Promise<void>;
+  /**
+   * Makes the policy as if a user had never been there: learning is done again from the base, over the log without the sessions in which
+   * the user took part, while the old version serves; then one of a new line of versions serves, and those of the old line, with all
+   * that was known of their rewards and credit, are gone. The wish is kept in the log: later sessions of the user are not learned from.
+   *
+   * @throws AgentError `learner/no-store` without a store, `learner/off`, `learner/not-started`.
+   */
+  unlearn(userId: string): Promise<void>;
+  /** Lifts the wish to unlearn a user: sessions that begin from now on are learned from. */
+  learnFromAgain(userId: string): Promise<void>;
+  /**
+   * Makes a version again from the log, the base and the records of updates, and compares it bit for bit with what it was; a learner
+   * that no agent has as a plugin can do so, too.
+   *
+   * @throws AgentError `policy/unknown-version`, `learner/no-store`.
+   */
+  replay(version: string): Promise<Replay>;
+  /** What was said about a step, what credit and advice came of it, and which update trained on it, or why none did. */
+  explain(of: StepRef): Promise<StepExplanation>;
   report(): LearnerReport;
   /** Finishes what is being done, and starts nothing more. */
   stop(): Promise<void>;

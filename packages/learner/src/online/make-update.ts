@@ -1,19 +1,11 @@
 import type { ToolDefinition } from "@afterstate/core";
-import type { CreditOptions, CreditState } from "../credit/step-credit.js";
-import type { PolicyRuntime, PolicyWeights, UpdateOptions, UpdateRequest } from "../types.js";
+import type { CreditState } from "../credit/step-credit.js";
+import type { PolicyRuntime, PolicyWeights, UpdateRequest } from "../types.js";
+import type { UpdateRecipe } from "../versions/batch-record.js";
 import { versionNumber } from "../versions/version-manifest.js";
-import { assembleBatch, type Batch, type LearningSignals } from "./assemble-batch.js";
+import { assembleBatch, type Batch } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { DEFAULT_UPDATE, type OnlineLearnerOptions } from "./learner-options.js";
-
-/** What of a learner's options decides how updates are made. */
-export interface UpdateRecipe {
-  readonly signals: LearningSignals;
-  readonly credit: CreditOptions;
-  readonly shuffledVotes: boolean;
-  readonly maxStaleness: number;
-  readonly update: UpdateOptions;
-}
 
 /** What one update is made of, beside the weights that it starts from. */
 export interface UpdateMaterial {
@@ -45,7 +37,8 @@ export function updateBatch(
   { episodes, credit, lineage, seed, tools }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): Batch {
-  return assembleBatch(episodes, credit, {
+  const learned = episodes.filter(({ skipped }) => skipped === undefined);
+  const batch = assembleBatch(learned, credit, {
     signals: recipe.signals,
     credit: recipe.credit,
     shuffledVotes: recipe.shuffledVotes,
@@ -58,6 +51,10 @@ export function updateBatch(
     encodePrompt,
     tools,
   });
+  const skipped = episodes.flatMap(({ steps, skipped }) =>
+    skipped === undefined ? [] : steps.map(({ of }) => ({ of, reason: skipped })),
+  );
+  return { ...batch, dropped: [...skipped, ...batch.dropped] };
 }
 
 /** What the trainer is asked for. */

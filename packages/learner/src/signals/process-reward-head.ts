@@ -27,8 +27,10 @@ export interface ProcessRewardHead extends StepJudge {
   readonly proven: boolean;
   /** What it will be once it has learned from episodes, each after it was put to the test by it; it is not that yet. */
   after(episodes: readonly Outcome[]): HeadState;
-  /** Goes on from another state. @throws AgentError `head/bad-state` when it is of another size. */
-  restore(state: HeadState): void;
+  /** Goes on from another state, or begins. @throws AgentError `head/bad-state` when it is of another size. */
+  restore(state: HeadState | undefined): void;
+  /** A head with the same numbers that has learned nothing. */
+  fresh(): ProcessRewardHead;
 }
 
 /** How an episode ended: well or not, by a verifier, a judge or feedback. */
@@ -77,7 +79,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
       `falseProof lies between 0 and 1 and confidence between 0.5 and 1, not at ${falseProof} and ${confidence}`,
     );
   const proof = Math.log(1 / falseProof);
-  let state = options.state ?? emptyState(size);
+  let state = emptyState(size);
   const head: ProcessRewardHead = {
     name: "head:process-reward",
     get state() {
@@ -89,7 +91,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
     get reliability() {
       return (state.right + 1) / (state.given + 2);
     },
-    restore(from) {
+    restore(from = emptyState(size)) {
       if (from.weights.length !== size || from.squares.length !== size)
         throw new AgentError(
           "head/bad-state",
@@ -97,6 +99,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
         );
       state = from;
     },
+    fresh: () => processRewardHead({ size, learningRate, falseProof, confidence }),
     async judge(request): Promise<Verdict> {
       if (!head.proven) return { value: undefined, votes: [] };
       const p = probability(state, stepFeatures(request, size));
@@ -112,7 +115,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
         return learned(after, examples, good, learningRate);
       }, state),
   };
-  head.restore(state);
+  head.restore(options.state);
   return head;
 }
 
