@@ -1,7 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { memoryEventLog, type NextState } from "@afterstate/core";
+import { createAgent, memoryEventLog, type NextState } from "@afterstate/core";
+import { scriptedModel } from "@afterstate/core/testing";
 import { afterEach, describe, expect, it } from "vitest";
 import { processRewardHead } from "../signals/process-reward-head.js";
 import { ruleJudge } from "../signals/rule-judge.js";
@@ -84,5 +85,42 @@ describe("a process reward head in a learner", () => {
     const after = await start();
     expect(after.head.state).toEqual(before.head.state);
     await after.learner.stop();
+  });
+
+  it("forgets a user with the learner", async () => {
+    const stateAfter = async (users: readonly string[], forgotten?: string) => {
+      const folder = await mkdtemp(join(tmpdir(), "afterstate-head-"));
+      folders.push(folder);
+      const log = memoryEventLog();
+      const head = processRewardHead({ size: 32 });
+      const options = { policy: fakePolicy(), trainer: fakeTrainer(() => 0), judge: ruleJudge(), head, log };
+      const store = await openVersionStore(folder);
+      const learner = onlineLearner({
+        ...options,
+        store,
+        mode: "live",
+        signals: "reward",
+        batchEpisodes: 1,
+        tools: [],
+      });
+      const tokens = { promptIds: [1], ids: [1], logProbs: [-1], mask: [1], temperature: 1 };
+      const model = scriptedModel(
+        users.flatMap((user) => [{ text: `For ${user}: 24.`, tokens }, { text: "Welcome." }]),
+      );
+      const agent = await createAgent({ model, log, plugins: [learner], seed: 1, clock: { now: () => 0 } });
+      for (const userId of users)
+        for (const prompt of ["What is 48/2?", userId === "Ann" ? "Thanks!" : "No, wrong."]) {
+          await agent.stream({ prompt, userId, sessionId: `of-${userId}` }).result();
+          await learner.settled();
+        }
+      if (forgotten !== undefined) await learner.unlearn(forgotten);
+      await learner.settled();
+      await agent.close();
+      return head.state;
+    };
+    const never = await stateAfter(["Ann", "Cem"]);
+    expect(never).toMatchObject({ seen: 1.99, good: 0.99 });
+    expect(await stateAfter(["Ann", "Bob", "Cem"], "Bob")).toEqual(never);
+    expect(await stateAfter(["Ann", "Bob", "Cem"])).not.toEqual(never);
   });
 });
