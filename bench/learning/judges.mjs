@@ -130,10 +130,10 @@ async function head(seed, episodes) {
   const decided = [];
   for (const { steps, success } of unseen) {
     const { value, confidence } = await learned.judge(steps.at(-1));
-    if (value !== undefined) decided.push({ confidence, right: value === (success ? 1 : -1) });
+    if (value !== undefined) decided.push({ confidence, success, right: value === (success ? 1 : -1) });
   }
   const right = wilsonInterval(decided.filter((one) => one.right).length, decided.length);
-  const good = unseen.filter(({ success }) => success).length / unseen.length;
+  const good = decided.filter(({ success }) => success).length / decided.length;
   let shuffledProven = 0;
   for (let shuffle = 0; shuffle < SHUFFLES; shuffle++) {
     const random = createRandom(1000 * seed + shuffle);
@@ -152,7 +152,7 @@ async function head(seed, episodes) {
     seed,
     provenAfter,
     right,
-    commonerOutcome: Math.max(good, 1 - good),
+    commonerOutcomeOfThese: Math.max(good, 1 - good),
     decided: wilsonInterval(decided.length, unseen.length),
     says: learned.reliability,
     brier,
