@@ -9,6 +9,8 @@ export interface FoldedStep extends LearnedStep {
 /** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
   readonly steps: readonly FoldedStep[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
   /** The log offset of its last signal, if it has any. */
   readonly judgedAt?: number;
   /** Why it is consumed without being judged or learned from. */
@@ -28,6 +30,8 @@ export interface EpisodeFold {
   takeReady(): readonly FoldedEpisode[];
   /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
   giveUpUnended(before: number): void;
+  /** Every episode that is not released, ready or not. */
+  all(): readonly FoldedEpisode[];
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -172,6 +176,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       for (const episode of episodes.values())
         if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
+    all: () => [...episodes.values()].map(toLearned),
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),
   };
@@ -196,6 +201,7 @@ function toLearned(episode: OpenEpisode): FoldedEpisode {
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
+    startedAt: start.time,
     ...(judgedAt !== undefined && { judgedAt }),
     ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
     steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds, cost }]) => ({

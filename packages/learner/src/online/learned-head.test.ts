@@ -26,6 +26,7 @@ function answered(nextState: NextState): FoldedEpisode {
   return {
     episodeId: "s/0",
     sessionId: "s",
+    startedAt: 0,
     offset: 0,
     steps: [{ ...step, messages, signals: [], signalIds: new Map() }],
   };

@@ -44,9 +44,9 @@ describe("hints that the embedded policy is taught by", () => {
     const acceptance = acceptByLogProbs({ policy, seed: 1 });
     const take = (hints: readonly string[], steps: readonly AnsweredStep[]) => taken(acceptance, hints, steps, -1);
     const measured = {
-      calculator: await take(["Use the calculator.", "Check it with the calculator."], direct()),
+      calculator: await take(["Use the calculator."], direct()),
       number: await take(["Just the number, please."], direct().filter(isWordy)),
-      beside: await take(["The sky is blue.", "It rained all day yesterday.", "I like green tea."], direct()),
+      beside: await take(["The sky is blue."], direct()),
       calculatorWhereUsed: await take(
         ["Use the calculator."],
         answered.filter(({ kind }) => kind === "tool"),
@@ -55,7 +55,7 @@ describe("hints that the embedded policy is taught by", () => {
     };
     expect(measured.calculator.value).toBeGreaterThanOrEqual(0.9);
     expect(measured.number.value).toBeGreaterThanOrEqual(0.9);
-    expect(measured.beside.value).toBeLessThan(0.05);
+    expect(measured.beside.value).toBeLessThan(0.1);
     expect(measured.calculatorWhereUsed.value).toBeLessThan(0.1);
     expect(measured.numberWhereBare.value).toBeLessThan(0.25);
   });

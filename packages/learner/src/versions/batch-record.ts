@@ -1,6 +1,8 @@
 import type { StepRef, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions, CreditState } from "../credit/step-credit.js";
-import type { UpdateOptions } from "../types.js";
+import type { FeedbackRule, FeedbackState } from "../safety/feedback-guard.js";
+import type { Holdout } from "../safety/session-draw.js";
+import type { TrustRegion, UpdateOptions } from "../types.js";
 import type { DropReason } from "./drop-reason.js";
 import type { LearnerCounts } from "./version-manifest.js";
 
@@ -14,6 +16,11 @@ export interface UpdateRecipe {
   readonly shuffledVotes: boolean;
   readonly maxStaleness: number;
   readonly update: UpdateOptions;
+  /** Absent: nobody is held out. */
+  readonly holdout?: Holdout;
+  /** Absent: everything is believed. */
+  readonly feedback?: FeedbackRule;
+  readonly trustRegion?: TrustRegion;
 }
 
 /** SHA-256 of what one version's weights and optimizer state are as safetensors. */
@@ -34,6 +41,8 @@ export interface UpdateRecord {
   readonly recipe: UpdateRecipe;
   /** What credit remembered from before. */
   readonly credit: CreditState;
+  /** What was remembered of users' votes from before; absent where everything is believed. */
+  readonly feedback?: FeedbackState;
   readonly seed: number;
   readonly tools: readonly ToolDefinition[];
   /** Whether it went on from the optimizer's state of the parent, or from none. */
@@ -51,6 +60,8 @@ export interface ConsumedEpisode {
   readonly offset: number;
   /** Ids of the signal events that counted, in their order. */
   readonly signals: readonly string[];
+  /** Why it was consumed without being learned from. */
+  readonly skipped?: "unanswered" | "unlearned";
 }
 
 /**
