@@ -16,12 +16,12 @@ export interface ConsensusRule {
   readonly compared: number;
   /** Least rate at which an honest user is taken to contradict the others. */
   readonly floor: number;
-  /** Chance of an honest user among all of them to be found. */
+  /** Share of those found that may be honest; where nobody contradicts the others, the chance of finding anybody. */
   readonly alpha: number;
 }
 
-/** One false alarm in some thousand looks. */
-export const CONSENSUS_RULE: ConsensusRule = { others: 4, agreement: 0.4, compared: 6, floor: 0.15, alpha: 5e-4 };
+/** What a deployment of many users keeps to. */
+export const CONSENSUS_RULE: ConsensusRule = { others: 4, agreement: 0.4, compared: 4, floor: 0.15, alpha: 2e-3 };
 
 /** A user who says the opposite of what the others say of the same answers. */
 export interface Contradictor {
@@ -51,9 +51,11 @@ export function answerShape(response: string): string {
  * Users who stand against all others, each compared with the votes of the others on answers of the same key.
  *
  *   x_u = votes of u against the sign of the others' mean, of n_u where there are enough of them and they agree
- *   found when P(X ≥ x_u) < α / users,  X ~ Binomial(n_u, q),  q = median x/n of the users, at least the floor
+ *   p_u = P(X ≥ x_u),  X ~ Binomial(n_u, q),  q = median x/n of the users, at least the floor
+ *   found are the k users of the least p_u, for the largest k with p_(k) ≤ α k / users
  *
- * The median holds as long as most users are honest, however many of the others there are.
+ * The last line is the procedure of Benjamini and Hochberg, 1995: many who do the same are found by less each. The median holds as long
+ * as most users are honest.
  */
 export function contradictors(votes: readonly Vote[], rule: ConsensusRule = CONSENSUS_RULE): readonly Contradictor[] {
   const found = new Map(votes.map(({ user }) => [user, { compared: 0, contradicted: 0 }]));
@@ -71,11 +73,11 @@ export function contradictors(votes: readonly Vote[], rule: ConsensusRule = CONS
   const judged = [...found].filter(([, { compared }]) => compared >= rule.compared);
   const rates = judged.map(([, { compared, contradicted }]) => contradicted / compared).sort((a, b) => a - b);
   const expected = Math.max(rule.floor, rates[Math.floor((rates.length - 1) / 2)] ?? 0);
-  return judged.flatMap(([user, { compared, contradicted }]) =>
-    binomialTail(contradicted, compared, expected) < rule.alpha / found.size
-      ? [{ user, compared, contradicted, expected }]
-      : [],
-  );
+  const ranked = judged
+    .map(([user, count]) => ({ user, ...count, p: binomialTail(count.contradicted, count.compared, expected) }))
+    .sort((a, b) => a.p - b.p);
+  const last = ranked.findLastIndex(({ p }, k) => p <= (rule.alpha * (k + 1)) / found.size);
+  return ranked.slice(0, last + 1).map(({ p: _, ...contradictor }) => ({ ...contradictor, expected }));
 }
 
 function sumOf(votes: readonly Vote[]): number {

@@ -32,6 +32,7 @@ export interface LoggedAgent {
     readonly prompt: string;
     readonly steps: readonly WrittenStep[];
     readonly policyVersion: string;
+    readonly userId?: string;
   }): Promise<string>;
   feedback(episodeId: string, stepIndex: number, feedback: { score?: number; correction?: string }): Promise<void>;
   close(sessionId: string): Promise<void>;
@@ -76,13 +77,13 @@ export function loggedAgent(log: EventLog): LoggedAgent {
       events: bus,
       emit,
     },
-    async run({ sessionId, prompt, steps, policyVersion }) {
+    async run({ sessionId, prompt, steps, policyVersion, userId }) {
       await endLast(sessionId, { kind: "user", text: prompt });
       const session = sessions.get(sessionId) ?? { episodes: 0, context: [], last: 0 };
       sessions.set(sessionId, session);
       const episodeId = `${sessionId}/${session.episodes++}`;
       const at = (stepIndex: number) => ({ sessionId, episodeId, stepIndex, policyVersion });
-      await say("episode-start", at(-1), { prompt, seed: 0 });
+      await say("episode-start", at(-1), { prompt, ...(userId !== undefined && { userId }), seed: 0 });
       let added: Message[] = [{ role: "user", content: prompt }];
       if (session.context.at(-1)?.role === "assistant") added = [session.context.pop()!, ...added];
       for (const [index, step] of steps.entries()) {
