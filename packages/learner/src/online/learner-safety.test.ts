@@ -221,7 +221,8 @@ describe("alarms", () => {
     await learner.settled();
     expect(Object.keys(learner.report().quarantined)).toEqual(["eve"]);
     expect(learner.report().dropped.quarantined).toBeGreaterThan(3);
-    expect((await told(log, "alarm")).map(({ id }) => id).length).toBe(1);
+    const messages = (await told(log, "alarm")).map((event) => (event as { message: string }).message);
+    expect(messages.filter((message) => message.startsWith('user "eve" contradicts')).length).toBe(1);
     await learner.releaseUser("eve");
     expect(learner.report().quarantined).toEqual({});
   });

@@ -1,6 +1,6 @@
 import type { JudgedEpisode } from "../online/judged-episode.js";
 import type { Alarm } from "./alarm.js";
-import { answerShape, CONSENSUS_RULE, type ConsensusRule, contradictors, type Vote } from "./consensus.js";
+import { answerShape, CONSENSUS_RULE, type ConsensusRule, consensusOf, type Vote } from "./consensus.js";
 import { INFLUENCE_RULE, type InfluenceRule } from "./influence.js";
 import { injectionOf } from "./injected-instructions.js";
 
@@ -83,7 +83,9 @@ export function guardFeedback(
     -VOTES,
   );
   const quarantined = { ...state.quarantined };
-  for (const { user, compared, contradicted, expected } of contradictors(votes, rule.consensus)) {
+  const { contradictors, expected, dispersion } = consensusOf(votes, rule.consensus);
+  if (dispersion > rule.consensus.divided) lasting.push(["divided", dividedAlarm(dispersion)]);
+  for (const { user, compared, contradicted } of contradictors) {
     if (quarantined[user] !== undefined) continue;
     const message = `user "${user}" contradicts the others on ${contradicted} of ${compared} answers of the same kind, and is in quarantine until releaseUser()`;
     quarantined[user] = message;
@@ -143,6 +145,15 @@ function bulkAlarms(
     const numbers = { episodes: count, of: voted.length, users };
     return [[`bulk ${user}`, { name: "poisoned-feedback", severity: "warning", message, numbers }] as const];
   });
+}
+
+function dividedAlarm(dispersion: number): Alarm {
+  return {
+    name: "poisoned-feedback",
+    severity: "warning",
+    message: `users are divided: some contradict the others ${dispersion.toFixed(1)} standard deviations more often than chance has it`,
+    numbers: { dispersion },
+  };
 }
 
 function injectionAlarm(episodes: number, found: string): Alarm {
