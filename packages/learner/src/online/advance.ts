@@ -40,9 +40,9 @@ function nextBatch({ backlog, ledger, options }: LearnerParts): readonly JudgedE
 
 async function judge(parts: LearnerParts, episode: FoldedEpisode): Promise<void> {
   const { options, backlog, surroundings, now } = parts;
-  const { judge, hintReader, signals } = options;
-  const { emit, tellFailure, isJudged } = surroundings;
-  const readers = { judge, hintReader, readsHints: signals !== "reward" };
+  const { hintReader = [], signals } = options;
+  const { emit, tellFailure, isJudged, tools } = surroundings;
+  const readers = { ...options, hintReaders: [hintReader].flat(), readsHints: signals !== "reward", tools: tools() };
   const onFailure = (code: string, message: string) => tellFailure(new AgentError(code, message));
   const judged = isJudged(episode)
     ? judgedBefore(episode, new Set(episode.steps.flatMap(({ signalIds }) => [...signalIds.keys()])))

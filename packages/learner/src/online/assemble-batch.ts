@@ -104,7 +104,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 
@@ -118,10 +121,11 @@ function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): r
   const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
   if (hinted === undefined) return undefined;
   const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
-  const plain = options.encodePrompt(seen, options.tools);
+  const tools = step.tools ?? options.tools;
+  const plain = options.encodePrompt(seen, tools);
   const { promptIds } = step.tokens!;
   if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
-  return options.encodePrompt(hinted, options.tools);
+  return options.encodePrompt(hinted, tools);
 }
 
 /** Tokens taken greedily (temperature 0) were not drawn from any distribution that could be made likelier. */

@@ -83,6 +83,9 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     get serving() {
       return serving;
     },
+    get versions() {
+      return policy.versions;
+    },
     load: (version, weights) => policy.load(version, weights),
     serve(version) {
       policy.weights(version);
@@ -90,7 +93,9 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     },
     unload: (version) => policy.unload(version),
     weights: (version) => policy.weights(version),
+    score: (version, responses) => policy.score(version, responses),
     model: (version) => policy.model(version ?? serving),
+    tokenBytes: (id) => policy.tokenBytes(id),
     encodePrompt: (messages, tools) => policy.encodePrompt(messages, tools),
     dispose() {},
   };

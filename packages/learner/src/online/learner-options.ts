@@ -6,7 +6,9 @@ import type { DriftLimits } from "../safety/drift-watch.js";
 import type { FeedbackRule } from "../safety/feedback-guard.js";
 import type { Lift } from "../safety/lift.js";
 import type { UpdateSchedule } from "../safety/update-schedule.js";
-import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions } from "../types.js";
+import type { CostSignal } from "../signals/cost-signal.js";
+import type { HintAcceptance } from "../signals/hint-acceptance.js";
+import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions, Verifier } from "../types.js";
 import type { LearningSignals } from "../versions/batch-record.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
@@ -21,8 +23,14 @@ export interface OnlineLearnerOptions {
   /** The log that the agent writes. Read only; signals and policy events go through the agent. */
   readonly log: EventLog;
   readonly judge: StepJudge;
-  /** Without it only corrections given as explicit feedback are hints. */
-  readonly hintReader?: HintReader;
+  /** Check steps without a model; what they say overrides the judge. */
+  readonly verifiers?: readonly Verifier[];
+  /** Takes what a step cost off its credit. Default: cost does not count. */
+  readonly cost?: CostSignal;
+  /** Without any only corrections given as explicit feedback are hints. */
+  readonly hintReader?: HintReader | readonly HintReader[];
+  /** Which hints teach. Default: all. */
+  readonly hintAcceptance?: HintAcceptance;
   /** Where versions are kept. Without it they live as long as the process, and learning starts with what the log gains from then on. */
   readonly store?: VersionStore;
   /** Scores 0–1 of a version on held-out episodes, always the same ones in the same order. */

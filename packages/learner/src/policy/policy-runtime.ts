@@ -73,6 +73,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       ? toolCallConstraints(format.name, { bytes: tokenizer.bytes, size: config.vocab_size, stopIds })
       : undefined;
   const versions = new Map<string, Version>();
+  let written: ReadonlyMap<number, string> | undefined;
   let serving = options.version ?? "base";
 
   const known = (id: string): Version => {
@@ -110,6 +111,9 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     get serving() {
       return serving;
     },
+    get versions() {
+      return [...versions].flatMap(([id, { unloaded }]) => (unloaded ? [] : [id]));
+    },
     load(id, weights) {
       if (versions.has(id))
         throw new AgentError(
@@ -136,7 +140,21 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     weights: (id) => known(id).weights,
     model: (pinned) =>
       policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, sample, options, grammars),
+    tokenBytes(id) {
+      written ??= tokenizer.bytes;
+      return Buffer.from(stopIds.has(id) ? "" : (written.get(id) ?? ""), "latin1");
+    },
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
+    async score(version, responses) {
+      const longest = Math.max(0, ...responses.map(({ promptIds, ids }) => promptIds.length + ids.length));
+      if (longest > config.max_position_embeddings) {
+        throw new AgentError(
+          "model/context-overflow",
+          `a prompt and its response have ${longest} tokens and the policy holds ${config.max_position_embeddings}; they cannot be scored`,
+        );
+      }
+      return responses.length === 0 ? [] : known(version).loaded.score(responses);
+    },
     dispose() {
       for (const { loaded } of versions.values()) loaded.free();
       versions.clear();

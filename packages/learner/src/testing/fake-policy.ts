@@ -51,11 +51,19 @@ export function fakePolicy(size = 64): FakePolicy {
       operations.push(`unload ${version}`);
       versions.delete(version);
     },
+    get versions() {
+      return [...versions.keys()];
+    },
+    tokenBytes: (id) => Buffer.from(String.fromCodePoint(id)),
     weights: known,
     model: () => {
       throw new AgentError("model/failed", "the fake policy has no model");
     },
     encodePrompt: fakePrompt,
+    score: async (version, responses) => {
+      known(version);
+      return responses.map(({ ids }) => ids.map(() => -1));
+    },
     dispose() {},
   };
 }

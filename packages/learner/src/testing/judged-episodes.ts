@@ -37,6 +37,7 @@ export function judgedEpisode(
           signalIds: new Map(),
           reward,
           evidence: reward !== undefined && reward !== 0,
+          shaping: 0,
           hints: [],
         }) satisfies JudgedStep,
     ),

@@ -29,10 +29,10 @@ export interface LoggedAgent {
   /** One run: its prompt is the next state of the session's last step. @returns the episode's id. */
   run(request: {
     readonly sessionId: string;
+    readonly userId?: string;
     readonly prompt: string;
     readonly steps: readonly WrittenStep[];
     readonly policyVersion: string;
-    readonly userId?: string;
   }): Promise<string>;
   feedback(episodeId: string, stepIndex: number, feedback: { score?: number; correction?: string }): Promise<void>;
   close(sessionId: string): Promise<void>;
@@ -77,7 +77,7 @@ export function loggedAgent(log: EventLog): LoggedAgent {
       events: bus,
       emit,
     },
-    async run({ sessionId, prompt, steps, policyVersion, userId }) {
+    async run({ sessionId, userId, prompt, steps, policyVersion }) {
       await endLast(sessionId, { kind: "user", text: prompt });
       const session = sessions.get(sessionId) ?? { episodes: 0, context: [], last: 0 };
       sessions.set(sessionId, session);
