@@ -37,7 +37,7 @@ async function learnAgain(parts: LearnerParts, isStopped: () => boolean): Promis
   // Nobody is there to try a candidate on: the gate decides.
   const { canary: _, ...lasting } = options;
   const again = openParts(
-    { ...lasting, policy, store },
+    { ...lasting, policy, store, ...(options.head && { head: options.head.fresh() }) },
     {
       ...surroundings,
       emit: async (event) => (event.type === "signal" ? surroundings.emit(event) : undefined),

@@ -180,6 +180,26 @@ describe("a version that was rolled back from", () => {
   });
 });
 
+describe("a version that was made with sessions held out and a user in quarantine", () => {
+  it("can be made again from the log and the records, to the bit", async () => {
+    const started = await start({ store: await newStore(), holdoutShare: 0.2, seed: 5, keepVersions: 1 });
+    const { learner, agent, policy } = started;
+    for (let index = 0; index < 20; index++)
+      for (const userId of ["ann", "ben", "cid", "eve"]) {
+        const sessionId = `${userId}-${index}`;
+        const [policyVersion, good] = [versionFor(learner, sessionId) ?? policy.serving, index % 3 > 0];
+        const steps = [{ text: good ? `The answer is ${index}.` : `${index}` }];
+        const episode = await agent.run({ sessionId, prompt: "?", policyVersion, steps, userId });
+        await agent.feedback(episode, 0, { score: good === (userId === "eve") ? -1 : 1 });
+        await learner.settled();
+      }
+    const { version, quarantined, dropped, updates } = learner.report();
+    expect(Object.keys(quarantined)).toEqual(["eve"]);
+    expect(Math.min(dropped.quarantined, dropped.heldOut, updates)).toBeGreaterThan(2);
+    expect(await learner.replay(version)).toEqual({ version, identical: true, differences: [] });
+  });
+});
+
 describe("alarms", () => {
   it("are events and in the report, once for each cause", async () => {
     const started = await start({ drift: { kl: 0.005 } });
