@@ -33,7 +33,9 @@ function nextBatch({ backlog, ledger, options }: LearnerParts): readonly JudgedE
   if (safety?.canary !== undefined) return undefined;
   if (feedback === "trusted") return backlog.nextBatch(batchEpisodes);
   const { influence } = { ...FEEDBACK_RULE, ...feedback };
-  return backlog.nextBatch(batchEpisodes, { users: knownUsers(learned.feedback ?? NO_FEEDBACK), influence });
+  const known = learned.feedback ?? NO_FEEDBACK;
+  const { quarantined } = known;
+  return backlog.nextBatch(batchEpisodes, { users: knownUsers(known), influence, quarantined });
 }
 
 async function judge(parts: LearnerParts, episode: FoldedEpisode): Promise<void> {

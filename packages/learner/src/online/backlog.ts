@@ -39,6 +39,8 @@ export interface Backlog {
 export interface Fairness {
   readonly users: number;
   readonly influence: InfluenceRule;
+  /** Users whose episodes fill nothing. */
+  readonly quarantined: Readonly<Record<string, string>>;
 }
 
 /** The version that answered an episode, and the reward it got; undefined when nobody said anything. */
@@ -48,7 +50,11 @@ export function rewardByVersion(episode: JudgedEpisode): { version: string; rewa
   return reward === undefined || version === undefined ? undefined : { version, reward };
 }
 
-const NOT_FAIR: Fairness = { users: 0, influence: { maxShare: 1, minUsers: Number.POSITIVE_INFINITY } };
+const NOT_FAIR: Fairness = {
+  users: 0,
+  influence: { maxShare: 1, minUsers: Number.POSITIVE_INFINITY },
+  quarantined: {},
+};
 
 /** An empty backlog. @param isHeldOut sessions of which nothing is learned. */
 export function openBacklog(signals: LearningSignals, isHeldOut: (sessionId: string) => boolean): Backlog {
@@ -79,8 +85,11 @@ export function openBacklog(signals: LearningSignals, isHeldOut: (sessionId: str
     get judged() {
       return judged;
     },
-    nextBatch(batchEpisodes, { users, influence } = NOT_FAIR) {
-      const waiting = judged.map((episode) => ({ user: userOf(episode), informative: isWanted(episode) }));
+    nextBatch(batchEpisodes, { users, influence, quarantined } = NOT_FAIR) {
+      const waiting = judged.map((episode) => {
+        const user = userOf(episode);
+        return { user, informative: isWanted(episode) && quarantined[user] === undefined };
+      });
       const end = fairBatch(waiting, batchEpisodes, users, influence);
       if (end !== undefined) return [...skipped, ...judged.slice(0, end)];
       const idle = judged.findIndex(isWanted);

@@ -35,8 +35,8 @@ export async function rollBack(parts: LearnerParts, version: string, reason: str
 }
 
 /**
- * Rolls back by itself: to the parent when the reward of the serving version has fallen below that of its parent, and to the base when
- * it is below what held-out sessions got from the base in the same time.
+ * Rolls back by itself: to the parent when the reward of the serving version has fallen below that of its parent, and when it is below
+ * what held-out sessions got from the base in the same time to the base.
  */
 export async function watchReward(parts: LearnerParts): Promise<void> {
   const { ledger, backlog, options, versions, isHeldOut } = parts;

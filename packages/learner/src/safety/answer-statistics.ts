@@ -1,4 +1,5 @@
 import type { JudgedEpisode, JudgedStep } from "../online/judged-episode.js";
+import { COST } from "../signals/weigh-signals.js";
 
 /** What the answers of a batch were like, and what was said of them, in numbers. */
 export interface AnswerStatistics {
@@ -57,7 +58,7 @@ function isReask({ messages }: JudgedStep, reply: string): boolean {
 function signsOf({ signals }: JudgedStep): readonly number[] {
   const bySource = new Map(
     signals.flatMap((signal) =>
-      signal.kind === "reward" && signal.value !== 0 && Number.isFinite(signal.value)
+      signal.kind === "reward" && signal.source !== COST && signal.value !== 0 && Number.isFinite(signal.value)
         ? [[signal.source, Math.sign(signal.value)] as const]
         : [],
     ),

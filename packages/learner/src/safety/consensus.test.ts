@@ -1,46 +1,49 @@
 import { createRandom } from "@afterstate/core";
 import { describe, expect, it } from "vitest";
-import { answerShape, binomialTail, contradictors, type Vote } from "./consensus.js";
+import { answerShape, binomialTail, consensusOf, type Vote } from "./consensus.js";
 
 /** Votes of users on two kinds of answers, one of which all but liars like; with a share of honest slips. */
 function votes(seed: number, options: { users: number; liars: number; each: number; noise: number }): Vote[] {
   const random = createRandom(seed);
-  return Array.from({ length: options.users }, (_, user) =>
-    Array.from({ length: options.each }, () => {
-      const good = random.next() < 0.5;
-      const honest = random.next() < options.noise ? !good : good;
-      return {
-        user: `u${user}`,
-        key: good ? "good" : "bad",
-        value: (user < options.liars ? !honest : honest) ? 1 : -1,
-      };
-    }),
-  ).flat();
+  return Array.from({ length: options.users * options.each }, (_, i) => {
+    const user = i % options.users;
+    const good = random.next() < 0.5;
+    const honest = random.next() < options.noise ? !good : good;
+    return { user: `u${user}`, key: good ? "good" : "bad", value: (user < options.liars ? !honest : honest) ? 1 : -1 };
+  });
 }
 
 describe("users who contradict all others", () => {
   it("are found, each of a coordinated fifth of the users", () => {
     for (const seed of [1, 2, 3]) {
-      const found = contradictors(votes(seed, { users: 40, liars: 8, each: 16, noise: 0.1 }));
-      expect(found.map(({ user }) => user).sort()).toEqual(Array.from({ length: 8 }, (_, user) => `u${user}`));
+      const { contradictors } = consensusOf(votes(seed, { users: 40, liars: 8, each: 16, noise: 0.1 }));
+      expect(contradictors.map(({ user }) => user).sort()).toEqual(Array.from({ length: 8 }, (_, user) => `u${user}`));
     }
   });
 
+  it("show as a group where each of them has said too little to be found", () => {
+    for (const seed of [1, 2, 3])
+      expect(consensusOf(votes(seed, { users: 40, liars: 8, each: 6, noise: 0.1 })).dispersion).toBeGreaterThan(5);
+  });
+
   it("are not found among honest users who are wrong one time in seven", () => {
-    for (let seed = 0; seed < 40; seed++)
-      expect(contradictors(votes(seed, { users: 40, liars: 0, each: 16, noise: 0.15 }))).toEqual([]);
+    for (let seed = 0; seed < 40; seed++) {
+      const { contradictors, dispersion } = consensusOf(votes(seed, { users: 40, liars: 0, each: 16, noise: 0.15 }));
+      expect(contradictors).toEqual([]);
+      expect(dispersion).toBeLessThan(5);
+    }
   });
 
   it("are not found where nobody else said anything of the same answers", () => {
     const alone = Array.from({ length: 20 }, (_, i) => ({ user: "u0", key: `k${i % 2}`, value: 1 }));
     const others = Array.from({ length: 20 }, (_, i) => ({ user: `u${1 + (i % 4)}`, key: "other", value: -1 }));
-    expect(contradictors([...alone, ...others])).toEqual([]);
+    expect(consensusOf([...alone, ...others]).contradictors).toEqual([]);
   });
 
   it("are not found where the others do not agree", () => {
     const split = Array.from({ length: 20 }, (_, i) => ({ user: `u${1 + (i % 4)}`, key: "k", value: i % 2 ? 1 : -1 }));
     const own = Array.from({ length: 10 }, () => ({ user: "u0", key: "k", value: -1 }));
-    expect(contradictors([...split, ...own])).toEqual([]);
+    expect(consensusOf([...split, ...own]).contradictors).toEqual([]);
   });
 });
 

@@ -30,8 +30,8 @@ export interface DriftLimits {
 
 /** What learning in the homework domain stays well within. */
 export const DRIFT_LIMITS: DriftLimits = {
-  entropyShare: 0.1,
-  kl: 2.5,
+  entropyShare: 0.05,
+  kl: 1,
   length: 2,
   repetition: 0.15,
   disagreement: 0.2,

@@ -1,6 +1,6 @@
 import type { JudgedEpisode } from "../online/judged-episode.js";
 import type { Alarm } from "./alarm.js";
-import { answerShape, CONSENSUS_RULE, type ConsensusRule, contradictors, type Vote } from "./consensus.js";
+import { answerShape, CONSENSUS_RULE, type ConsensusRule, consensusOf, type Vote } from "./consensus.js";
 import { INFLUENCE_RULE, type InfluenceRule } from "./influence.js";
 import { injectionOf } from "./injected-instructions.js";
 
@@ -8,7 +8,7 @@ import { injectionOf } from "./injected-instructions.js";
 export interface FeedbackRule {
   readonly influence: InfluenceRule;
   readonly consensus: ConsensusRule;
-  /** Steps a user may judge by explicit feedback in one hour. Further ones are not trained on. */
+  /** Steps that one of many users may judge by explicit feedback in one hour. Further ones are not trained on. */
   readonly feedbackPerHour: number;
   /** Judged episodes of one user in one update from which on they are called bulk, if they are more than the user's share. */
   readonly bulk: number;
@@ -30,10 +30,12 @@ export interface FeedbackState {
   readonly rated: { readonly hour: number; readonly steps: Readonly<Record<string, number>> };
   /** Users whose episodes are not trained on, and why. */
   readonly quarantined: Readonly<Record<string, string>>;
+  /** What was told of the last update: it is told again only after one without it. */
+  readonly told: readonly string[];
 }
 
 /** Nobody has said anything. */
-export const NO_FEEDBACK: FeedbackState = { votes: [], rated: { hour: 0, steps: {} }, quarantined: {} };
+export const NO_FEEDBACK: FeedbackState = { votes: [], rated: { hour: 0, steps: {} }, quarantined: {}, told: [] };
 
 /** Episodes that are believed, and what became of the others. */
 export interface GuardedEpisodes {
@@ -70,17 +72,20 @@ export function guardFeedback(
   rule: FeedbackRule,
 ): GuardedEpisodes {
   const alarms: Alarm[] = [];
+  const lasting: (readonly [cause: string, alarm: Alarm])[] = [];
   const injected = new Map<JudgedEpisode, string>();
   for (const episode of episodes) {
     const found = episode.steps.map(injectionOf).find((text) => text !== undefined);
     if (found !== undefined) injected.set(episode, found);
   }
-  if (injected.size > 0) alarms.push(injectionAlarm(injected.size, [...injected.values()][0]!));
+  if (injected.size > 0) lasting.push(["injection", injectionAlarm(injected.size, [...injected.values()][0]!)]);
   const votes = [...state.votes, ...episodes.filter((episode) => !injected.has(episode)).flatMap(votesOf)].slice(
     -VOTES,
   );
   const quarantined = { ...state.quarantined };
-  for (const { user, compared, contradicted, expected } of contradictors(votes, rule.consensus)) {
+  const { contradictors, expected, dispersion } = consensusOf(votes, rule.consensus);
+  if (dispersion > rule.consensus.divided) lasting.push(["divided", dividedAlarm(dispersion)]);
+  for (const { user, compared, contradicted } of contradictors) {
     if (quarantined[user] !== undefined) continue;
     const message = `user "${user}" contradicts the others on ${contradicted} of ${compared} answers of the same kind, and is in quarantine until releaseUser()`;
     quarantined[user] = message;
@@ -91,13 +96,19 @@ export function guardFeedback(
       numbers: { compared, contradicted, expected },
     });
   }
-  alarms.push(...bulkAlarms(episodes, new Set(votes.map(({ user }) => user)).size, rule));
-  const { rated, beyond } = rate(episodes, state.rated, rule.feedbackPerHour);
+  const users = new Set(votes.map(({ user }) => user)).size;
+  const { rated, beyond } = rate(
+    episodes,
+    state.rated,
+    users < rule.influence.minUsers ? Number.POSITIVE_INFINITY : rule.feedbackPerHour,
+  );
+  lasting.push(...bulkAlarms(episodes, users, rule));
+  alarms.push(...lasting.flatMap(([cause, alarm]) => (state.told.includes(cause) ? [] : [alarm])));
   const kept = (episode: JudgedEpisode) => !injected.has(episode) && quarantined[userOf(episode)] === undefined;
   const trusted = episodes.filter((episode) => kept(episode) && !beyond.has(episode));
   return {
     trusted,
-    state: { votes, rated, quarantined },
+    state: { votes, rated, quarantined, told: lasting.map(([cause]) => cause) },
     alarms,
     quarantined: episodes.filter((episode) => !kept(episode)),
     rateLimited: episodes.filter((episode) => kept(episode) && beyond.has(episode)),
@@ -119,7 +130,11 @@ function votesOf(episode: JudgedEpisode): Vote[] {
   );
 }
 
-function bulkAlarms(episodes: readonly JudgedEpisode[], users: number, rule: FeedbackRule): Alarm[] {
+function bulkAlarms(
+  episodes: readonly JudgedEpisode[],
+  users: number,
+  rule: FeedbackRule,
+): (readonly [string, Alarm])[] {
   if (users < rule.influence.minUsers) return [];
   const voted = episodes.filter(({ steps }) => steps.some(({ evidence }) => evidence));
   const most = Math.max(rule.bulk - 1, voted.length * Math.max(rule.influence.maxShare, 4 / users));
@@ -128,8 +143,17 @@ function bulkAlarms(episodes: readonly JudgedEpisode[], users: number, rule: Fee
     if (count <= most) return [];
     const message = `user "${user}" judged ${count} of the ${voted.length} episodes of one update, of ${users} users; they count no more than a share of ${rule.influence.maxShare.toFixed(2)}`;
     const numbers = { episodes: count, of: voted.length, users };
-    return [{ name: "poisoned-feedback", severity: "warning", message, numbers } as const];
+    return [[`bulk ${user}`, { name: "poisoned-feedback", severity: "warning", message, numbers }] as const];
   });
+}
+
+function dividedAlarm(dispersion: number): Alarm {
+  return {
+    name: "poisoned-feedback",
+    severity: "warning",
+    message: `users are divided: some contradict the others ${dispersion.toFixed(1)} standard deviations more often than chance has it`,
+    numbers: { dispersion },
+  };
 }
 
 function injectionAlarm(episodes: number, found: string): Alarm {
