@@ -9,6 +9,8 @@ export * from "./checkpoints/safetensors.js";
 export * from "./checkpoints/source-file.js";
 export * from "./checkpoints/stored-tensor.js";
 export * from "./credit/agent-omit.js";
+export * from "./credit/credit-trajectories.js";
+export * from "./credit/credited-trajectory.js";
 export * from "./credit/fspo.js";
 export * from "./credit/gae.js";
 export * from "./credit/gigpo.js";

@@ -1,7 +1,9 @@
 import { createRandom, type Message, type ToolDefinition } from "@afterstate/core";
-import { spreadOverTokens } from "../credit/spread.js";
-import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
+import { creditTrajectories } from "../credit/credit-trajectories.js";
+import type { CreditOptions } from "../credit/credited-trajectory.js";
+import type { CreditState } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
+import { creditedEpisode } from "./credited-episode.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
 /** Credit below it is what rounding leaves of 0. */
@@ -49,10 +51,8 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
  */
 export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
   const rewards = rewardsOf(episodes, options);
-  const credited = creditEpisodes(
-    episodes.map(({ steps }, i) =>
-      steps.map(({ kind, messages }, k) => ({ kind, stateKey: stateKeyOf(messages), reward: rewards[i]![k] })),
-    ),
+  const credited = creditTrajectories(
+    episodes.map((episode, i) => creditedEpisode(episode, rewards[i]!)),
     state,
     options.credit,
   );
@@ -67,22 +67,24 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
         withoutTokens++;
         continue;
       }
-      const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
-      const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
-      if (advantage === 0 && hint === "") continue;
+      const advantages = credited.credits[i]![k]!.advantages.map((credit) =>
+        options.signals === "hints" || Math.abs(credit) < ROUNDING ? 0 : credit,
+      );
+      const credits = advantages.some((advantage) => advantage !== 0);
+      if (!credits && hint === "") continue;
       if (options.staleness(step.policyVersion) > options.maxStaleness || !isWellFormed(step)) {
         dropped++;
         continue;
       }
       const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
       if (hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
-      if (advantage === 0 && teacherPromptIds === undefined) continue;
+      if (!credits && teacherPromptIds === undefined) continue;
       samples.push({
         of: step.of,
         offset,
         policyVersion: step.policyVersion,
         tokens: step.tokens,
-        advantages: spreadOverTokens(advantage, step.tokens.mask),
+        advantages,
         ...(teacherPromptIds && { teacherPromptIds }),
       });
     }

@@ -1,5 +1,5 @@
 import type { Clock, EventLog, Plugin, ToolDefinition } from "@afterstate/core";
-import type { CreditOptions } from "../credit/step-credit.js";
+import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions } from "../types.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
@@ -27,6 +27,7 @@ export interface OnlineLearnerOptions {
   readonly update?: Partial<UpdateOptions>;
   /** Episodes with something to learn that make an update. Default 16. */
   readonly batchEpisodes?: number;
+  /** Default: step GAE, γ 1, λ .95. Credits that compare trajectories compare episodes of the batch that began alike. */
   readonly credit?: Partial<CreditOptions>;
   readonly limits?: Partial<GateLimits>;
   /** Samples of a version further behind the serving one are dropped and counted. Default 4. */

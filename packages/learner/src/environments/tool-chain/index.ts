@@ -1,0 +1,5 @@
+export * from "../rollout-environment.js";
+export * from "./chain.js";
+export * from "./chain-policy.js";
+export * from "./demonstrations.js";
+export * from "./tool-chain.js";
