@@ -15,7 +15,7 @@ const BATCH = 64;
 /** Tokens of a typical action, so that the loss is a mean a token. */
 const TOKENS = 7;
 /** Reading chains: all calls right. */
-const READING = { steps: 6000, learningRate: 4e-3, right: 1 };
+const READING = { steps: 3000, learningRate: 4e-3, right: 1 };
 /** Then mistakes, from the policy that reads. */
 const HABITS = { steps: 600, learningRate: 1e-3 };
 const LONGEST = 8;

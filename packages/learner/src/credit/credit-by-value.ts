@@ -1,7 +1,7 @@
 import type { ActionKind } from "@afterstate/core";
 import { whitenTokens } from "../objectives/whiten.js";
 import type { CreditedTrajectory, CreditOptions, PartialCredit, TrajectoryStep } from "./credited-trajectory.js";
-import { HIPER_DEFAULTS, type HiperHeads, type HiperRole, hiper, hiperTokens } from "./hiper.js";
+import { HIPER_DEFAULTS, type HiperHeads, type HiperRole, hiper, hiperRewards, hiperTokens } from "./hiper.js";
 import { tokenGaeAcrossSteps } from "./row-gae.js";
 import { meanOf, type RunningMean, takeIn } from "./running-mean.js";
 import type { CreditState } from "./step-credit.js";
@@ -48,12 +48,23 @@ export function creditByHierarchy(
   const keyOf = (head: keyof HiperHeads<unknown>, row: number) => `${head}/${rows.steps[row]!.stateKey}`;
   const valuesOf = (head: keyof HiperHeads<unknown>) => rows.steps.map((_, row) => meanOf(values[keyOf(head, row)], 0));
   const before = { low: valuesOf("low"), high: valuesOf("high"), term: valuesOf("term") };
-  const credit = hiper(
+  const switches = rows.steps.map(({ switched, kind }) => switched ?? isPlan(kind));
+  const shaped = hiperRewards(
     {
       ...rows.places,
       rewards: rows.rewards,
+      switches,
+      valid: switches.map(() => true),
+      subgoals: rows.steps.map(({ subgoal }) => subgoal),
+    },
+    { keepPenalty: 0, invalidPenalty: 0, ...options },
+  );
+  const credit = hiper(
+    {
+      ...rows.places,
+      rewards: shaped,
       terminated: trajectories.flatMap(({ steps, terminated }) => steps.map(() => terminated)),
-      switches: rows.steps.map(({ switched, kind }) => switched ?? isPlan(kind)),
+      switches,
       values: before,
     },
     {

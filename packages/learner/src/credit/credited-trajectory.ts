@@ -11,6 +11,8 @@ export interface TrajectoryStep extends CreditedStep {
   readonly anchor: string;
   /** Whether it began a new subgoal. Absent: where its action is a plan. */
   readonly switched?: boolean;
+  /** The subgoal that it named. Absent: none. */
+  readonly subgoal?: string;
   /** What its tokens say. Absent: a plan is a subgoal, anything else an action. */
   readonly roles?: readonly HiperRole[];
   /** 1 in a sentence that is true, −1 in one that is false, 0 elsewhere. */
@@ -87,6 +89,9 @@ export interface CreditOptions {
   readonly stepWeight?: number;
   /** λ between segments. Default that of `HIPER_DEFAULTS`. */
   readonly segmentLambda?: number;
+  /** p_keep and p_consistency of hierarchical, see `hiperRewards`. Default 0. */
+  readonly keepPenalty?: number;
+  readonly consistencyPenalty?: number;
   /** μ of omission. Default 0.2. */
   readonly mu?: number;
   /** Of rewarded. Default 1. */

@@ -1,4 +1,5 @@
 import type { ActionKind, Message } from "@afterstate/core";
+import type { Hierarchy } from "../credit/token-spans.js";
 
 /** What a policy sees before a step of a task, and what credit goes by. */
 export interface RolloutObservation {
@@ -17,8 +18,8 @@ export interface RolloutTransition {
   /** Of a judge of this step alone. Absent: nobody judged it. */
   readonly verdict?: number;
   readonly kind: ActionKind;
-  /** Whether the action began a new subgoal, for credit by hierarchy. Absent: where the action is a plan. */
-  readonly switched?: boolean;
+  /** What the action said about its subgoal, for credit by hierarchy: see `readHierarchyTags`. Absent: plans are subgoals. */
+  readonly hierarchy?: Hierarchy;
   /** Ended by itself. */
   readonly terminated: boolean;
   /** Cut by a limit. */

@@ -33,7 +33,7 @@ export function calculate({ left, operator, right }: Call): number | undefined {
 }
 
 /** The value, products first. */
-export function valueOf({ numbers, operators }: Chain): number {
+export function chainValue({ numbers, operators }: Chain): number {
   let [sum, sign, product] = [0, 1, numbers[0]!];
   for (const [i, operator] of operators.entries()) {
     if (operator === "*") product *= numbers[i + 1]!;
@@ -62,7 +62,7 @@ export function reduceAt(chain: Chain, at: number, result: number): Chain {
 /** Whether the call at an operator leaves the value as it is: what order of operations allows. */
 export function isRightAt(chain: Chain, at: number): boolean {
   const result = calculate(callAt(chain, at));
-  return result !== undefined && valueOf(reduceAt(chain, at, result)) === valueOf(chain);
+  return result !== undefined && chainValue(reduceAt(chain, at, result)) === chainValue(chain);
 }
 
 /**

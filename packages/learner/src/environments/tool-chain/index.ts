@@ -1,4 +1,3 @@
-export * from "../rollout-environment.js";
 export * from "./chain.js";
 export * from "./chain-policy.js";
 export * from "./demonstrations.js";

@@ -1,13 +1,14 @@
+import type { Hierarchy } from "../../credit/token-spans.js";
 import type { RolloutObservation, RolloutTask, RolloutTransition } from "../rollout-environment.js";
 import {
   type Call,
   type Chain,
   calculate,
   callAt,
+  chainValue,
   isRightAt,
   type Operator,
   reduceAt,
-  valueOf,
   writeChain,
 } from "./chain.js";
 
@@ -17,7 +18,7 @@ export type Subgoal = "?" | "*" | "+" | "=";
 /** An action as it was read. */
 export interface ChainAction {
   readonly switches: boolean;
-  readonly subgoal: Subgoal | undefined;
+  readonly subgoal: Subgoal;
   readonly call?: Call;
   readonly answer?: number;
 }
@@ -46,11 +47,12 @@ export function writeObservation(subgoal: Subgoal, chain: Chain): string {
  * spoils the end.
  *
  * A call that stands in what is left is replaced there by its result, whether or not order of operations allows it: what is wrong
- * then shows at the answer alone. Any other call changes nothing and costs a step, and there are no steps to spare. Rewards: ±1 at
- * the end for the answer. Verdicts: ±1 for each step, by whether the value of what is left survived it.
+ * then shows at the answer alone. Any other call changes nothing and costs a step, and there are no steps to spare. Rewards: 1
+ * for the right answer. Verdicts: 1 for each step that the value of what is left survived, 0 and not −1 for the others: where most
+ * steps are wrong, a price on each of them would be a reward for answering at once.
  */
 export function toolChainTask(chain: Chain): RolloutTask {
-  const value = valueOf(chain);
+  const value = chainValue(chain);
   return {
     id: writeChain(chain),
     open() {
@@ -59,14 +61,16 @@ export function toolChainTask(chain: Chain): RolloutTask {
       let steps = 0;
       const observe = (): RolloutObservation => {
         const content = writeObservation(subgoal, left);
-        return { messages: [{ role: "user", content }], anchor: content, stateKey: `${left.operators.length} left` };
+        // The policy does not see how many steps remain; a value may know.
+        const stateKey = `${left.operators.length} left in ${chain.operators.length + 1 - steps} steps`;
+        return { messages: [{ role: "user", content }], anchor: content, stateKey };
       };
       return {
         observation: observe(),
         step(text): RolloutTransition {
           const action = readAction(text);
           steps++;
-          if (action?.switches === true && action.subgoal !== undefined) subgoal = action.subgoal;
+          if (action?.switches === true) subgoal = action.subgoal;
           const answer = action?.answer;
           const at = action?.call === undefined ? -1 : placeOf(action.call, left);
           const right = answer === undefined ? at >= 0 && isRightAt(left, at) : isAnswer(answer, left);
@@ -75,16 +79,30 @@ export function toolChainTask(chain: Chain): RolloutTask {
           const truncated = !terminated && steps > chain.operators.length;
           return {
             observation: observe(),
-            reward: terminated || truncated ? (answer === value ? 1 : -1) : 0,
-            verdict: right ? 1 : -1,
+            reward: answer === value ? 1 : 0,
+            verdict: right ? 1 : 0,
             kind: terminated ? "answer" : "tool",
-            switched: action?.switches === true,
+            hierarchy: hierarchyOf(text, action),
             terminated,
             truncated,
           };
         },
       };
     },
+  };
+}
+
+/** The first character is the switch, the second the subgoal. */
+function hierarchyOf(text: string, action: ChainAction | undefined): Hierarchy {
+  if (action === undefined) return { switched: false, spans: [{ start: 0, end: text.length, value: "action" }] };
+  return {
+    switched: action.switches,
+    subgoal: action.subgoal,
+    spans: [
+      { start: 0, end: 1, value: "switch" },
+      { start: 1, end: 2, value: "subgoal" },
+      { start: 2, end: text.length, value: "action" },
+    ],
   };
 }
 
