@@ -27,6 +27,8 @@ export const METHODS = {
 const GROUPS = 4;
 const GROUP_SIZE = 8;
 const CREDIT = { gamma: 1, lambda: 0.95, decay: 0.99 };
+/** Updates that a run has. */
+export const BUDGET = 60;
 /** Held-out tasks of one evaluation, and updates between two. */
 const HELD_OUT = 64;
 const EVALUATE_EVERY = 3;
@@ -56,8 +58,11 @@ export async function openWorkshop() {
   return { files, decode: tokenizer.decode, trainer: await createTrainer(files.config) };
 }
 
-/** @param cell length, start, noise, method, seed and, of a control, what it does. @param updates the budget. */
-export async function runCell({ files, decode, trainer }, weights, cell, updates) {
+/**
+ * @param cell length, start, noise, method, seed, and a control: "shuffled" rewards, "signed" verdicts (−1 for a wrong step), or a
+ * "blind" value that does not know how many steps remain.
+ */
+export async function runCell({ files, decode, trainer }, weights, cell) {
   const { length, method, noise, seed, control } = cell;
   const { credit, judged } = METHODS[method];
   const policy = await openPolicy({ ...files, weights }, { version: "v0" });
@@ -66,7 +71,10 @@ export async function runCell({ files, decode, trainer }, weights, cell, updates
   const shuffles = createRandom(mixSeed(name, "shuffles"));
   let training = startTraining(weights);
   let drawn = 0;
-  const draw = () => noisy(toolChainTask(drawChain(length, false, tasks)), noise, mixSeed(name, "noise", drawn++));
+  const draw = () => {
+    const task = toolChainTask(drawChain(length, false, tasks));
+    return altered(task, { noise, control, seed: mixSeed(name, "noise", drawn++) });
+  };
   const success = async (update) => {
     const held = createRandom(mixSeed("held-out", length, seed, update));
     const { groups } = await collectRollouts({
@@ -82,7 +90,7 @@ export async function runCell({ files, decode, trainer }, weights, cell, updates
   const started = performance.now();
   const curve = [[0, await success(0)]];
   let held = 0;
-  for (let update = 1; update <= updates && held < HOLD; update++) {
+  for (let update = 1; update <= BUDGET && held < HOLD; update++) {
     const { groups } = await collectRollouts({
       model: policy.model(),
       draw,
@@ -107,7 +115,7 @@ export async function runCell({ files, decode, trainer }, weights, cell, updates
     policy.load(`v${update}`, training.weights);
     policy.serve(`v${update}`);
     policy.unload(`v${update - 1}`);
-    if (update % EVALUATE_EVERY !== 0 && update < updates) continue;
+    if (update % EVALUATE_EVERY !== 0 && update < BUDGET) continue;
     const now = await success(update);
     curve.push([update, now]);
     held = now >= MARK ? held + 1 : 0;
@@ -124,21 +132,29 @@ export async function runCell({ files, decode, trainer }, weights, cell, updates
   };
 }
 
-/** Each outcome and each verdict is turned round with a probability, each by itself. */
-function noisy(task, rate, seed) {
+/** Each outcome and each verdict is turned round with a probability, each by itself; and what a control does. */
+function altered(task, { noise, control, seed }) {
   let opened = 0;
+  const seen = (observation) =>
+    control === "blind" ? { ...observation, stateKey: observation.stateKey.replace(/ in .*/, "") } : observation;
   return {
     id: task.id,
     open() {
       const episode = task.open();
       const random = createRandom(mixSeed(seed, opened++));
-      const flipped = (value) => (random.next() < rate ? 1 - value : value);
+      const flipped = (value) => (random.next() < noise ? 1 - value : value);
       return {
-        observation: episode.observation,
+        observation: seen(episode.observation),
         step(text) {
-          const { reward, verdict, ...rest } = episode.step(text);
+          const { reward, verdict, observation, ...rest } = episode.step(text);
           const ended = rest.terminated || rest.truncated;
-          return { ...rest, verdict: flipped(verdict), reward: ended ? flipped(reward) : reward };
+          const judged = flipped(verdict);
+          return {
+            ...rest,
+            observation: seen(observation),
+            verdict: control === "signed" ? 2 * judged - 1 : judged,
+            reward: ended ? flipped(reward) : reward,
+          };
         },
       };
     },
