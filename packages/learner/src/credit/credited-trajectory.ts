@@ -21,6 +21,14 @@ export interface TrajectoryStep extends CreditedStep {
   readonly goldLogProb?: number;
 }
 
+/** What a trajectory left out. In tokens. */
+export interface Omitted {
+  readonly thoughtTokens: number;
+  readonly observationTokens: number;
+  /** Of the trajectory as it would have been. */
+  readonly totalTokens: number;
+}
+
 /** Steps that belong together, in order. */
 export interface CreditedTrajectory {
   readonly id: string;
@@ -29,12 +37,7 @@ export interface CreditedTrajectory {
   readonly steps: readonly TrajectoryStep[];
   /** Whether it ended by itself. */
   readonly terminated: boolean;
-  /** What it left out. In tokens. */
-  readonly omitted?: {
-    readonly thoughtTokens: number;
-    readonly observationTokens: number;
-    readonly totalTokens: number;
-  };
+  readonly omitted?: Omitted;
   /** The trajectory of which it is a part that was sampled again, for credit by omission. */
   readonly partOf?: string;
   /** log π(gold ∣ h) before the first step, in nats. */

@@ -1,5 +1,6 @@
 import type { ActionKind, Message } from "@afterstate/core";
-import type { Hierarchy } from "../credit/token-spans.js";
+import type { Omitted } from "../credit/credited-trajectory.js";
+import type { Hierarchy, TextSpan } from "../credit/token-spans.js";
 
 /** What a policy sees before a step of a task, and what credit goes by. */
 export interface RolloutObservation {
@@ -20,6 +21,10 @@ export interface RolloutTransition {
   readonly kind: ActionKind;
   /** What the action said about its subgoal, for credit by hierarchy: see `readHierarchyTags`. Absent: plans are subgoals. */
   readonly hierarchy?: Hierarchy;
+  /** What of the text is true (1) and what is false (−1), for credit by factuality. Absent: nobody checked. */
+  readonly factuality?: readonly TextSpan<number>[];
+  /** With the last step: what the trajectory left out, for credit by omission. */
+  readonly omitted?: Omitted;
   /** Ended by itself. */
   readonly terminated: boolean;
   /** Cut by a limit. */

@@ -30,6 +30,8 @@ export interface BatchOptions {
 export interface Batch {
   readonly samples: readonly (TrainingSample & { readonly offset: number })[];
   readonly credit: CreditState;
+  /** Whether some samples are of an older version than the serving one. */
+  readonly stale: boolean;
   /** Samples that were too old or ill-formed. */
   readonly dropped: number;
   readonly withoutTokens: number;
@@ -89,7 +91,8 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       });
     }
   }
-  return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
+  const stale = samples.some(({ policyVersion }) => options.staleness(policyVersion) > 0);
+  return { samples, credit: credited.state, stale, dropped, withoutTokens, withoutTeacher };
 }
 
 /** A context with the hint at the end of the user's last message, as the teacher sees it; undefined when no user spoke. */

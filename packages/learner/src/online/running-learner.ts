@@ -6,6 +6,7 @@ import {
   systemClock,
   type ToolDefinition,
 } from "@afterstate/core";
+import { correctForAge } from "../trainer/correct-for-age.js";
 import { versionNumber } from "../versions/version-manifest.js";
 import { assembleBatch, type Batch } from "./assemble-batch.js";
 import { type Backlog, openBacklog } from "./backlog.js";
@@ -205,9 +206,10 @@ export class RunningLearner {
   /** One update: from a batch of episodes to a committed decision on a candidate. */
   async #learn(episodes: readonly JudgedEpisode[]): Promise<void> {
     const { policy, trainer, mode, store } = this.#options;
-    const options = { ...DEFAULT_UPDATE, ...this.#options.update };
     const batch = this.#assemble(episodes);
-    const { dropped, samples } = batch;
+    const { dropped, samples, stale } = batch;
+    const update = { ...DEFAULT_UPDATE, ...this.#options.update };
+    const options = stale ? correctForAge(update) : update;
     if (samples.length === 0) return this.#commit(episodes, batch, { gained: { dropped }, events: [] });
     const { version: parent, ancestors: elders, lastNumber } = this.#ledger.pointer;
     const candidate = `v${lastNumber + 1}`;

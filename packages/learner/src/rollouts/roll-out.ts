@@ -42,8 +42,10 @@ export type Act = (observation: RolloutObservation, stepIndex: number) => Sample
 export interface RollOutOptions {
   /** What a judge's verdict on a step adds to its reward; 0 leaves judges out. Default 1. */
   readonly verdictWeight?: number;
-  /** The text of ids, to find the tokens of switches, subgoals and actions. Absent: none are told apart. */
+  /** The text of ids, to find the tokens of what environments say of texts. Absent: none are told apart. */
   readonly decode?: (ids: readonly number[]) => string;
+  /** log π(gold ∣ h), the right answer's log-probability given what is observed, in nats, for credit by information gain. */
+  readonly goldLogProb?: (task: RolloutTask, messages: readonly Message[]) => number | Promise<number>;
 }
 
 /**
@@ -55,16 +57,18 @@ export async function rollOut(
   task: RolloutTask,
   id: string,
   act: Act,
-  { verdictWeight = 1, decode }: RollOutOptions = {},
+  { verdictWeight = 1, decode, goldLogProb }: RollOutOptions = {},
 ): Promise<RolledTrajectory> {
   const episode = task.open();
   const steps: RolloutStep[] = [];
   let [observation, outcome] = [episode.observation, 0];
+  const prior = await goldLogProb?.(task, observation.messages);
   for (;;) {
     const action = await act(observation, steps.length);
-    const { verdict, reward, kind, hierarchy, terminated, truncated, ...next } = await episode.step(action.text);
+    const { verdict, reward, kind, hierarchy, factuality, ...next } = await episode.step(action.text);
     outcome += reward;
     const { ids, mask } = action.tokens;
+    const gold = await goldLogProb?.(task, next.observation.messages);
     steps.push({
       ...action,
       of: { episodeId: id, stepIndex: steps.length },
@@ -74,13 +78,25 @@ export async function rollOut(
       kind,
       reward: reward + (verdict === undefined ? 0 : verdictWeight * verdict),
       mask,
+      ...(gold !== undefined && { goldLogProb: gold }),
+      ...(factuality !== undefined && decode && { factuality: valuesOfTokens(ids, decode, factuality, 0) }),
       ...(hierarchy !== undefined && {
         switched: hierarchy.switched,
         ...(hierarchy.subgoal !== undefined && { subgoal: hierarchy.subgoal }),
         ...(decode !== undefined && { roles: valuesOfTokens(ids, decode, hierarchy.spans, "other") }),
       }),
     });
-    if (terminated || truncated) return { id, task: task.id, steps, terminated, outcome };
+    const { terminated, truncated, omitted } = next;
+    if (terminated || truncated)
+      return {
+        id,
+        task: task.id,
+        steps,
+        terminated,
+        outcome,
+        ...(prior !== undefined && { priorLogProb: prior }),
+        ...(omitted !== undefined && { omitted }),
+      };
     observation = next.observation;
   }
 }

@@ -160,6 +160,30 @@ describe("rollouts", () => {
     expect(failures.length).toBe(12);
   });
 
+  it("carry what factuality, omission and information gain go by", async () => {
+    const omitted = { thoughtTokens: 2, observationTokens: 0, totalTokens: 8 };
+    const draw = (): RolloutTask => ({
+      id: "t",
+      open() {
+        const episode = digits("t").open();
+        const said = { factuality: [{ start: 0, end: 1, value: -1 }], omitted };
+        return { ...episode, step: async (text) => ({ ...(await episode.step(text)), ...said }) };
+      },
+    });
+    const goldLogProb = (_: RolloutTask, [message]: readonly Message[]) => Number(message!.content) - 3;
+    const { groups } = await collect({ draw, goldLogProb, decode: TOKENIZER.decode });
+    for (const { trajectories } of groups)
+      for (const { steps, priorLogProb, omitted: left } of trajectories) {
+        expect([priorLogProb, ...steps.map(({ goldLogProb }) => goldLogProb)]).toEqual([-3, -2, -1]);
+        expect(left).toBe(omitted);
+        for (const { factuality, tokens, text } of steps)
+          if (text.length > 1 && !tokens.ids.includes(TOKENIZER.endId))
+            expect(factuality).toEqual(tokens.ids.map((_, t) => (t === 0 ? -1 : 0)));
+      }
+    for (const credit of ["factuality", "omission", "information-gain"] as const)
+      expect((await train(groups, {}, { ...CREDIT, credit })).samples).toBeGreaterThan(0);
+  });
+
   it("need a model that keeps what it sampled", async () => {
     const message = { role: "assistant", content: "5" } as const;
     const response = {

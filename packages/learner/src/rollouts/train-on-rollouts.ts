@@ -2,8 +2,7 @@ import { AgentError } from "@afterstate/core";
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import { type CreditState, EMPTY_CREDIT } from "../credit/step-credit.js";
-import type { Objective } from "../objectives/objective.js";
-import { TRUNCATED_BY_TOKEN } from "../objectives/off-policy.js";
+import { correctForAge } from "../trainer/correct-for-age.js";
 import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateOptions } from "../types.js";
 import type { TrajectoryGroup } from "./collect-rollouts.js";
 import { preferencePairs } from "./preference-pairs.js";
@@ -45,8 +44,7 @@ export function startTraining(weights: PolicyWeights): RolloutTraining {
 /**
  * One update on groups of rollouts: credit, samples, the trainer.
  *
- * Where samples of an older version are among them and no objective says otherwise, PPO-clip is corrected by truncated importance
- * sampling: without it the update would take old rollouts for its own. With DPO or IPO the best and the worst of each group are a pair,
+ * Where samples of an older version are among them, they are corrected for it: see `correctForAge`. With DPO or IPO the best and the worst of each group are a pair,
  * and credit is not asked.
  *
  * @throws AgentError `rollout/nothing-to-learn` when no sample is left; those of the trainer.
@@ -66,7 +64,7 @@ export async function trainOnRollouts(
     ({ policyVersion, demonstration }) => demonstration || staleness(policyVersion) <= maxStaleness,
   );
   const stale = samples.some(({ policyVersion, demonstration }) => !demonstration && staleness(policyVersion) > 0);
-  const update = stale ? corrected(options.update) : options.update;
+  const update = stale ? correctForAge(options.update) : options.update;
   const worth = samples.filter((sample) => contributes(sample, update));
   if (worth.length === 0)
     throw new AgentError(
@@ -120,10 +118,4 @@ function contributes(
   if (pair !== undefined || klCoefficient !== 0) return true;
   if (objective !== undefined && objective.aggregation !== "constant") return true;
   return advantages.some((advantage) => advantage !== 0);
-}
-
-function corrected(update: UpdateOptions): UpdateOptions {
-  const { clipLow, clipHigh, objective } = update;
-  const own: Objective = objective ?? { loss: { name: "ppo", clipLow, clipHigh }, aggregation: "constant" };
-  return { ...update, objective: { correction: TRUNCATED_BY_TOKEN, ...own } };
 }
