@@ -9,12 +9,10 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openBackend } from "@afterstate/learner";
 import { METHODS, openWorkshop, runCell } from "./step-credit/run-cell.mjs";
-import { startingWeights } from "./step-credit/starting-policies.mjs";
+import { STARTS, startingWeights } from "./step-credit/starting-policies.mjs";
 
 const LENGTHS = numbersOf(process.env.AFTERSTATE_BENCH_LENGTHS) ?? [1, 2, 4, 8];
 const SEEDS = numbersOf(process.env.AFTERSTATE_BENCH_SEEDS) ?? [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
-/** Share of the calls that the starting policy gets right: the steps known, or one chain in a hundred got through. */
-const STARTS = { knows: () => 0.85, rare: (length) => Math.round(0.01 ** (1 / length) * 100) / 100 };
 const PROCESSES = 2;
 
 const here = fileURLToPath(new URL(".", import.meta.url));
@@ -73,7 +71,7 @@ async function work() {
   process.on("message", async (cell) => {
     const right = STARTS[cell.start](cell.length);
     if (!weights.has(right)) weights.set(right, await startingWeights(right));
-    process.send({ ...(await runCell(workshop, weights.get(right), cell)), recipe: cell.recipe });
+    process.send({ ...(await runCell(workshop, weights.get(right), cell)), right });
   });
   process.send("ready");
 }

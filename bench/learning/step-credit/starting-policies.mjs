@@ -20,6 +20,16 @@ const READING = { steps: 3000, learningRate: 4e-3, right: 1 };
 const HABITS = { steps: 600, learningRate: 1e-3 };
 const LONGEST = 8;
 
+/**
+ * Share of the calls that a starting policy gets right: the steps known, or one chain in a hundred got through. Of short chains a few
+ * in a hundred: where one call in a hundred or ten is right, nothing is found to be credited, and no credit gets there.
+ */
+export const STARTS = {
+  knows: () => 0.85,
+  rare: (length) => Math.max(0.2, Math.round(0.01 ** (1 / length) * 100) / 100),
+};
+
+/** Weights of a policy that gets a share of its calls right; trained once, and kept. */
 export async function startingWeights(right, log = () => {}) {
   const reading = cached(`reading-${JSON.stringify(READING)}`, () => train(undefined, READING, log));
   return right === 1

@@ -1,4 +1,4 @@
-// Prints bench/results/learning-step-credit.jsonl as the table of docs/step-credit.md: the last recipe that was run, each cell once.
+// Prints bench/results/learning-step-credit.jsonl as the table of docs/step-credit.md: the last recipe that was run, or those named.
 import { readFileSync } from "node:fs";
 
 const FILE = new URL("../../results/learning-step-credit.jsonl", import.meta.url);
@@ -6,9 +6,9 @@ const rows = readFileSync(FILE, "utf8")
   .trim()
   .split("\n")
   .map((line) => JSON.parse(line));
-const { recipe, commit, date } = rows.at(-1);
+const recipes = process.argv.length > 2 ? process.argv.slice(2) : [rows.at(-1).recipe];
 const cells = new Map();
-for (const row of rows.filter((row) => row.recipe === recipe)) {
+for (const row of rows.filter((row) => recipes.includes(row.recipe))) {
   const { length, start, noise, control = "", method, seed } = row;
   const key = [length, start, noise, control, method].join("|");
   cells.set(key, (cells.get(key) ?? new Map()).set(seed, row));
@@ -44,7 +44,7 @@ const CONTROLS = {
 /** Length, start, noise, then controls last. */
 const order = (key) => {
   const [length, start, noise, control] = key.split("|");
-  return [length.padStart(2), start, noise.padEnd(3, "0"), control].join("|");
+  return [length.padStart(2), start, Number(noise).toFixed(2), control].join("|");
 };
 for (const [key, bySeed] of [...cells].sort(([a], [b]) => order(a).localeCompare(order(b)))) {
   const [length, start, noise, control, method] = key.split("|");
@@ -56,4 +56,8 @@ for (const [key, bySeed] of [...cells].sort(([a], [b]) => order(a).localeCompare
     `| ${length} | ${start} | ${Number(noise) * 100} % | ${name} | ${runs.length} | ${median(runs)} | ${there}/${runs.length} | ${mean(finals).toFixed(2)} [${Math.min(...finals).toFixed(2)}, ${Math.max(...finals).toFixed(2)}] |`,
   );
 }
-console.log(`${lines.join("\n")}\n\nRecipe ${recipe}, commit ${commit}, ${date.slice(0, 10)}.`);
+const measured = recipes.map((recipe) => {
+  const { commit, date } = rows.findLast((row) => row.recipe === recipe);
+  return `Recipe ${recipe}, commit ${commit}, ${date.slice(0, 10)}.`;
+});
+console.log([...lines, "", ...measured].join("\n"));
