@@ -3,9 +3,12 @@ import type { ActionStrategy } from "./action-strategy.js";
 import type { Approval, Budget, RunResult } from "./agent.js";
 import type { Clock } from "./clock.js";
 import { compacted } from "./compaction.js";
+import type { Decider, Decision } from "./decision.js";
 import type { EpisodeEvents } from "./episode-events.js";
 import { AgentError, messageOf } from "./errors.js";
+import { type Guidance, withGuidance } from "./guidance.js";
 import type { AgentHooks } from "./hooks.js";
+import { decisionPayload, type MadeDecision, makeDecisions, withDecisions } from "./make-decisions.js";
 import type { Memory, MemoryRecord } from "./memory.js";
 import type { Message } from "./message.js";
 import type { LanguageModel, ModelRequest, ModelResponse, SamplingSettings } from "./model.js";
@@ -42,6 +45,9 @@ export interface LoopParts {
   readonly strategy: ActionStrategy;
   readonly memory?: Memory;
   readonly planner?: Planner;
+  readonly guidance?: Guidance;
+  readonly decisions: readonly Decision[];
+  readonly decider?: Decider;
   readonly clock: Clock;
   readonly budget: Budget;
   readonly sampling: SamplingSettings;
@@ -92,6 +98,8 @@ class Episode {
   /** The length of the context to go back to when no step sees what this run adds. */
   #contextBefore: number;
   #hasObserved = false;
+  #guidance: string | undefined;
+  #decisions: readonly MadeDecision[] = [];
   #spent: StepCost = noCost;
   /** What the episode had taken before it was resumed. */
   #durationBefore = 0;
@@ -126,6 +134,8 @@ class Episode {
     }
     const { steps, step, cost } = resumed.from;
     this.#hasObserved = true;
+    this.#guidance = step.observation.guidance;
+    this.#decide(true);
     this.#durationBefore = cost.durationMs;
     this.#steps.push(...steps);
     this.#spent = steps.reduce((sum, { cost: one }) => addCost(sum, one), noCost);
@@ -155,6 +165,37 @@ class Episode {
     session.messages.push({ role: "user", content: prompt });
     const plan = await this.#plan();
     if (plan) session.messages.push({ role: "system", content: plan.text });
+    this.#advise();
+    this.#decide(false);
+    for (const made of this.#decisions) this.#events.emit("decision", decisionPayload(made));
+  }
+
+  /** What was learned in words, for the whole episode. */
+  #advise(): void {
+    const { guidance } = this.#parts;
+    const { userId } = this.#run;
+    const { id: sessionId, messages } = this.#session;
+    try {
+      this.#guidance = guidance?.advise({
+        sessionId,
+        ...(userId !== undefined && { userId }),
+        messages: messages.slice(),
+      });
+    } catch (cause) {
+      this.#goOnWithout("guidance", cause);
+    }
+  }
+
+  #decide(goesOn: boolean): void {
+    const { decisions, decider } = this.#parts;
+    const { userId, seed } = this.#run;
+    const { id: sessionId, messages, choices } = this.#session;
+    const context = { sessionId, ...(userId !== undefined && { userId }), messages: messages.slice() };
+    try {
+      this.#decisions = makeDecisions({ decisions, decider, context, choices, goesOn, seed });
+    } catch (cause) {
+      this.#goOnWithout("decider", cause);
+    }
   }
 
   /** Steps until there is a reason to stop. */
@@ -172,19 +213,22 @@ class Episode {
       events.policyVersion = model.policyVersion();
       events.emit("step-start", {});
       const messages = session.messages.slice();
-      events.emit("observation", { added: messages.slice(session.observed) });
+      const guided = this.#guidance === undefined ? undefined : withGuidance(messages, this.#guidance);
+      const guidance = guided && this.#guidance !== undefined ? { guidance: this.#guidance } : {};
+      events.emit("observation", { added: messages.slice(session.observed), ...guidance });
       session.observed = messages.length;
       session.waiting = undefined;
       this.#hasObserved = true;
 
       let request: ModelRequest = {
-        messages,
+        messages: guided ?? messages,
         tools: tools.definitions,
         seed: mixSeed(this.#run.seed, index),
         ...sampling,
       };
       let response: ModelResponse;
       try {
+        request = withDecisions(request, this.#decisions);
         for (const hook of hooks.beforeModel) request = await this.#rewritten(hook, request);
         response = await callModel({
           model,
@@ -207,7 +251,7 @@ class Episode {
       const { inputTokens, outputTokens, dollars = 0 } = usage;
       const step: OpenStep = {
         index,
-        observation: { messages },
+        observation: { messages, ...guidance },
         action,
         policyVersion: response.policyVersion,
         cost: { inputTokens, outputTokens, dollars, durationMs: clock.now() - startedAt },
@@ -423,19 +467,24 @@ class Episode {
     return plan;
   }
 
-  /** The work of a service that a run can do without: its failure is reported and the run goes on. */
+  /** The work of a service that a run can do without. */
   async #attempt<T>(service: "memory" | "planner", work: () => Promise<T>): Promise<T | undefined> {
     try {
       return await this.#watch.race(work());
     } catch (cause) {
       if (this.#watch.aborted) throw cause;
-      const code = AgentError.isInstance(cause) ? cause.code : `${service}/failed`;
-      this.#events.emit("error", {
-        code,
-        message: `the ${service} failed: ${messageOf(cause)}; the run goes on without it`,
-      });
-      return undefined;
+      return this.#goOnWithout(service, cause);
     }
+  }
+
+  /** Reports the failure of a service that a run can do without. */
+  #goOnWithout(service: "memory" | "planner" | "guidance" | "decider", cause: unknown): undefined {
+    const code = AgentError.isInstance(cause) ? cause.code : `${service}/failed`;
+    this.#events.emit("error", {
+      code,
+      message: `the ${service} failed: ${messageOf(cause)}; the run goes on without it`,
+    });
+    return undefined;
   }
 
   async #rewritten(hook: NonNullable<AgentHooks["beforeModel"]>, request: ModelRequest): Promise<ModelRequest> {

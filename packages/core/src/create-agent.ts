@@ -8,10 +8,11 @@ import { EpisodeEvents, isLogged, logFailure } from "./episode-events.js";
 import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
 import { createEventBus } from "./event-bus.js";
+import { decisionsOf } from "./make-decisions.js";
 import { samplingSettings } from "./model.js";
 import { type PluginHost, startPlugins } from "./plugin-host.js";
 import { mixSeed, systemSeed } from "./random.js";
-import { ACTION_STRATEGY, MEMORY, MODEL, PLANNER } from "./service.js";
+import { ACTION_STRATEGY, DECIDER, GUIDANCE, MEMORY, MODEL, PLANNER } from "./service.js";
 import { parseEpisodeId, type Session } from "./session.js";
 import { openSessionStore } from "./session-store.js";
 import { toolSet } from "./tool-set.js";
@@ -195,6 +196,8 @@ function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
   const { model, instructions, clock = systemClock, budget = {}, maxContextTokens } = options;
   const memory = host.find(MEMORY);
   const planner = host.find(PLANNER);
+  const guidance = host.find(GUIDANCE);
+  const decider = host.find(DECIDER);
   const hooks = host.plugins.flatMap((plugin) => (plugin.hooks ? [plugin.hooks] : []));
   return {
     model,
@@ -210,6 +213,9 @@ function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
     ...(instructions !== undefined && { instructions }),
     ...(memory && { memory }),
     ...(planner && { planner }),
+    ...(guidance && { guidance }),
+    decisions: decisionsOf(host.plugins),
+    ...(decider && { decider }),
     sampling: samplingSettings(options),
     ...(maxContextTokens !== undefined && { maxContextTokens }),
   };

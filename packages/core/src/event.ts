@@ -24,8 +24,11 @@ export interface EventPayloads {
   "episode-end": { readonly stopReason: StopReason; readonly answer: string; readonly cost: StepCost };
   // step lifecycle
   "step-start": Record<never, never>;
-  /** The messages that joined the context since the session's previous observation. After a compaction: since that. */
-  observation: { readonly added: readonly Message[] };
+  /**
+   * `added` are the messages that joined the context since the session's previous observation (after a compaction: since that).
+   * `guidance` is learned text that this step saw besides: see `withGuidance`. It does not join the context.
+   */
+  observation: { readonly added: readonly Message[]; readonly guidance?: string };
   "memory-recall": { readonly query: string; readonly memories: readonly MemoryRecord[] };
   "plan-start": { readonly goal: string };
   "plan-expand": { readonly path: readonly string[]; readonly visits: number; readonly value: number };
@@ -39,11 +42,13 @@ export interface EventPayloads {
   /** `of` is the step that the next state belongs to: an earlier episode's last step when the user replied. */
   "next-state": { readonly of: StepRef; readonly nextState: NextState };
   "memory-write": { readonly operations: readonly MemoryOperation[] };
+  /** Told in every episode that it concerns, also where it was made earlier in the session. */
   decision: {
     readonly name: string;
     readonly choice: string;
     readonly alternatives: readonly string[];
     readonly propensity: number;
+    readonly features: Readonly<Record<string, number>>;
   };
   /** The context was replaced; `messages` is the whole new context. */
   compaction: { readonly messages: readonly Message[]; readonly removed: number };
@@ -63,6 +68,15 @@ export interface EventPayloads {
     readonly gate: Readonly<Record<string, number>>;
   };
   "policy-rollback": { readonly from: string; readonly to: string; readonly reason: string };
+  /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
+  unlearn: { readonly userHash: string; readonly lifted: boolean };
+  /** Something that a person should look at. `critical`: something was kept from being trained on or served. */
+  alarm: {
+    readonly name: string;
+    readonly severity: "warning" | "critical";
+    readonly message: string;
+    readonly numbers: Readonly<Record<string, number>>;
+  };
   // trouble
   abort: { readonly reason: string };
   error: { readonly code: string; readonly message: string };

@@ -50,6 +50,8 @@ export interface ModelRequest extends SamplingSettings {
   readonly tools: readonly ToolDefinition[];
   /** Sampling seed; the same request with the same seed gives the same response where the model allows it. */
   readonly seed: number;
+  /** The version that is to answer, of a policy that has several. Default: the one that serves. */
+  readonly policyVersion?: string;
 }
 
 /** What a stream yields while the model writes. */

@@ -97,6 +97,10 @@ function requestBody(
     const message = `model "${model}" of OpenAI has no ${name}; leave it out, or use topP`;
     throw new AgentError("model/unsupported-option", message);
   }
+  if (request.policyVersion !== undefined && request.policyVersion !== model) {
+    const message = `model "${model}" has no versions and cannot answer as "${request.policyVersion}"; leave policyVersion out`;
+    throw new AgentError("model/unsupported-option", message);
+  }
   const limit = isOpenai ? { max_completion_tokens: maxTokens ?? null } : { max_tokens: maxTokens ?? null };
   return {
     model,

@@ -1,3 +1,4 @@
+import type { Decision } from "./decision.js";
 import type { AgentEvent } from "./event.js";
 import type { EventBus } from "./event-bus.js";
 import type { AgentHooks } from "./hooks.js";
@@ -18,6 +19,8 @@ export interface Plugin {
   readonly critical?: boolean;
   // biome-ignore lint/suspicious/noExplicitAny: a record of tools with unlike inputs has no other common type
   readonly tools?: Readonly<Record<string, Tool<any, any>>>;
+  /** Choices that can be learned. */
+  readonly decisions?: readonly Decision[];
   readonly hooks?: AgentHooks;
   setup?(context: PluginContext): void | Promise<void>;
 }

@@ -1,4 +1,6 @@
 import type { ActionStrategy } from "./action-strategy.js";
+import type { Decider } from "./decision.js";
+import type { Guidance } from "./guidance.js";
 import type { Memory } from "./memory.js";
 import type { LanguageModel } from "./model.js";
 import type { Planner } from "./planner.js";
@@ -23,3 +25,7 @@ export const MEMORY = serviceKey<Memory>("memory");
 export const PLANNER = serviceKey<Planner>("planner");
 /** How one step's action is made. The default is ReAct: one model call a step. */
 export const ACTION_STRATEGY = serviceKey<ActionStrategy>("action-strategy");
+/** Text that is learned. Without it there is none. */
+export const GUIDANCE = serviceKey<Guidance>("guidance");
+/** Who makes the plugins' decisions. Without it the first alternative is taken. */
+export const DECIDER = serviceKey<Decider>("decider");

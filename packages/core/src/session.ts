@@ -1,6 +1,6 @@
-import type { AgentEvent, EventOf } from "./event.js";
+import type { AgentEvent, EventOf, EventPayloads } from "./event.js";
 import type { Message, ToolCall } from "./message.js";
-import type { Action, NextState, Step, StepCost, StepRef, TokenRecord, ToolResult } from "./step.js";
+import type { Action, NextState, Observation, Step, StepCost, StepRef, TokenRecord, ToolResult } from "./step.js";
 
 /** A conversation as the loop keeps it: everything that the next run needs, and nothing that the log does not hold. */
 export interface Session {
@@ -13,6 +13,8 @@ export interface Session {
   pending: StepRef | undefined;
   /** The run that waits for a person. */
   waiting: WaitingEpisode | undefined;
+  /** The last choice of each decision, by name. */
+  readonly choices: Map<string, EventPayloads["decision"]>;
   /** What later events need to know of an episode, by its number in the session. */
   readonly episodes: Map<number, { lastStep: number; nextEvent: number }>;
 }
@@ -36,7 +38,7 @@ export interface WaitingEpisode {
 /** A step that has acted and is not over. */
 export interface OpenStep {
   readonly index: number;
-  readonly observation: { readonly messages: readonly Message[] };
+  readonly observation: Observation;
   readonly action: Action;
   readonly policyVersion: string;
   readonly tokens?: TokenRecord;
@@ -58,7 +60,15 @@ export function addCost(a: StepCost, b: StepCost): StepCost {
 
 /** A session in which nothing has happened. */
 export function newSession(id: string): Session {
-  return { id, messages: [], observed: 0, pending: undefined, waiting: undefined, episodes: new Map() };
+  return {
+    id,
+    messages: [],
+    observed: 0,
+    pending: undefined,
+    waiting: undefined,
+    choices: new Map(),
+    episodes: new Map(),
+  };
 }
 
 /** The number of an episode in its session, and the session. An episode's id is the session's id, "/", and that number. */
@@ -81,6 +91,7 @@ type Unfinished = {
   readonly start: EventOf<"episode-start">;
   readonly steps: Step[];
   readonly asked: ToolCall[];
+  guidance?: string;
   step?: OpenStep;
   nextState?: NextState;
 };
@@ -113,6 +124,11 @@ function countEvent(session: Session, { id, episodeId }: AgentEvent): void {
 
 function applyToContext(session: Session, event: AgentEvent): void {
   switch (event.type) {
+    case "decision": {
+      const { name, choice, alternatives, propensity, features } = event;
+      session.choices.set(name, { name, choice, alternatives, propensity, features });
+      return;
+    }
     case "observation":
       session.messages.length = session.observed;
       session.messages.push(...event.added);
@@ -147,10 +163,14 @@ function applyToEpisode(session: Session, episode: Unfinished, event: AgentEvent
     case "action": {
       const { action, stepIndex, policyVersion, tokens } = event;
       const messages = session.messages.slice(0, session.observed);
-      episode.step = { index: stepIndex, observation: { messages }, action, policyVersion, cost: noCost };
+      const observation = { messages, ...(episode.guidance !== undefined && { guidance: episode.guidance }) };
+      episode.step = { index: stepIndex, observation, action, policyVersion, cost: noCost };
       if (tokens) episode.step = { ...episode.step, tokens };
       return;
     }
+    case "observation":
+      if (event.guidance !== undefined) episode.guidance = event.guidance;
+      return;
     case "approval-request":
       episode.asked.push(event.call);
       return;

@@ -6,9 +6,11 @@ export interface StepRef {
   readonly stepIndex: number;
 }
 
-/** What the policy sees before it acts: rendered messages; the token ids, where there are any, are in the token record. */
+/** What the policy sees before it acts; the token ids, where there are any, are in the token record. */
 export interface Observation {
   readonly messages: readonly Message[];
+  /** Learned text that it sees besides: see `withGuidance`. */
+  readonly guidance?: string;
 }
 
 /** What the policy emitted in one step (one model call). */
@@ -110,6 +112,10 @@ export type Signal =
       /** Advice that would have led to a better action, as the teacher will see it. */
       readonly text: string;
       readonly reliability: number;
+      /** What it was measured to do to the policy that sees it, where that was measured; in the unit of what measured it. */
+      readonly effect?: number;
+      /** Why nothing is taught by it: it was measured and did no good. */
+      readonly rejected?: string;
     };
 
 /** One step of an episode. */

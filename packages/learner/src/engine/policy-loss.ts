@@ -161,7 +161,7 @@ function prepareLesson(
       if (known !== undefined) completeTeacher(scores, known.ids[t]!, known.logProbs[t]!);
       teacherRows[at] = place;
       // A teacher that was asked for this very token is heard at full weight.
-      weight[at] = known === undefined ? Math.exp(Math.min(0, prefix)) : 1;
+      weight[at] = (row.teacherWeight ?? 1) * (known === undefined ? Math.exp(Math.min(0, prefix)) : 1);
       delta[at] = (known === undefined ? targets[place]! : scores[row.ids[t]!]!) - oldLogProbs[at]!;
       prefix += delta[at++]!;
       place++;

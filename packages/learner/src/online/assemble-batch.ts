@@ -1,16 +1,15 @@
-import { createRandom, type Message, type ToolDefinition } from "@afterstate/core";
+import { createRandom, type StepRef, type ToolDefinition, withGuidance } from "@afterstate/core";
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { CreditState } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
+import type { DropReason } from "../versions/drop-reason.js";
 import { creditedEpisode } from "./credited-episode.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
 /** Credit below it is what rounding leaves of 0. */
 const ROUNDING = 1e-9;
-
-/** Which signals train: rewards by credit, hints by distillation, or both. */
-export type LearningSignals = "reward" | "hints" | "hybrid";
 
 /** What a batch is made with. */
 export interface BatchOptions {
@@ -30,17 +29,13 @@ export interface BatchOptions {
 export interface Batch {
   readonly samples: readonly (TrainingSample & { readonly offset: number })[];
   readonly credit: CreditState;
-  /** Whether some samples are of an older version than the serving one. */
-  readonly stale: boolean;
-  /** Samples that were too old or ill-formed. */
-  readonly dropped: number;
-  readonly withoutTokens: number;
-  /** Hinted steps whose prompt could not be built again token by token, and so have no teacher. */
-  readonly withoutTeacher: number;
+  /** The steps that are in no sample. */
+  readonly dropped: readonly { readonly of: StepRef; readonly reason: DropReason }[];
 }
 
 /** Whether an episode says anything that the policy can be trained on. */
 export function isInformative(episode: JudgedEpisode, signals: LearningSignals): boolean {
+  if (episode.skipped !== undefined) return false;
   const trainable = episode.steps.some(({ tokens }) => tokens !== undefined);
   const rewarded = signals !== "hints" && episode.steps.some(({ evidence }) => evidence);
   const hinted = signals !== "reward" && episode.steps.some(({ hints }) => hints.length > 0);
@@ -59,28 +54,33 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     options.credit,
   );
   const samples: (TrainingSample & { offset: number })[] = [];
-  let dropped = 0;
-  let withoutTokens = 0;
-  let withoutTeacher = 0;
+  const dropped: { of: StepRef; reason: DropReason }[] = [];
   for (const [i, { steps, offset }] of episodes.entries()) {
     const hint = options.signals === "reward" || options.shuffledVotes ? "" : hintOf(steps);
     for (const [k, step] of steps.entries()) {
+      const drop = (reason: DropReason) => void dropped.push({ of: step.of, reason });
       if (step.tokens === undefined) {
-        withoutTokens++;
+        drop("noTokens");
         continue;
       }
       const advantages = credited.credits[i]![k]!.advantages.map((credit) =>
         options.signals === "hints" || Math.abs(credit) < ROUNDING ? 0 : credit,
       );
       const credits = advantages.some((advantage) => advantage !== 0);
-      if (!credits && hint === "") continue;
-      if (options.staleness(step.policyVersion) > options.maxStaleness || !isWellFormed(step)) {
-        dropped++;
+      if (!credits && hint === "") {
+        drop("nothingLearned");
+        continue;
+      }
+      const stale = options.staleness(step.policyVersion) > options.maxStaleness;
+      if (stale || !isWellFormed(step)) {
+        drop(stale ? "stale" : "malformed");
         continue;
       }
       const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
-      if (!credits && teacherPromptIds === undefined) continue;
+      if (!credits && teacherPromptIds === undefined) {
+        drop("noTeacher");
+        continue;
+      }
       samples.push({
         of: step.of,
         offset,
@@ -91,17 +91,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       });
     }
   }
-  const stale = samples.some(({ policyVersion }) => options.staleness(policyVersion) > 0);
-  return { samples, credit: credited.state, stale, dropped, withoutTokens, withoutTeacher };
-}
-
-/** A context with the hint at the end of the user's last message, as the teacher sees it; undefined when no user spoke. */
-export function withHint(messages: readonly Message[], hint: string): readonly Message[] | undefined {
-  const last = messages.findLastIndex(({ role }) => role === "user");
-  if (last < 0) return undefined;
-  return messages.map((message, index) =>
-    index === last ? ({ ...message, content: `${message.content} ${hint}` } as Message) : message,
-  );
+  return { samples, credit: credited.state, dropped };
 }
 
 /**
@@ -116,7 +106,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 
@@ -126,9 +119,11 @@ function hintOf(steps: readonly JudgedStep[]): string {
 
 /** Undefined unless the plain prompt encodes to exactly the ids that were sampled from. */
 function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): readonly number[] | undefined {
-  const hinted = withHint(step.messages, hint);
+  const { messages, guidance } = step;
+  const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
   if (hinted === undefined) return undefined;
-  const plain = options.encodePrompt(step.messages, options.tools);
+  const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
+  const plain = options.encodePrompt(seen, options.tools);
   const { promptIds } = step.tokens!;
   if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
   return options.encodePrompt(hinted, options.tools);

@@ -23,6 +23,7 @@ function episode(id: string, question: string, reward: number, call = "search"):
     signalIds: new Map(),
     reward: undefined,
     evidence: false,
+    shaping: 0,
     hints: [],
     ...more,
   });

@@ -276,10 +276,22 @@ describe("training on rollouts", () => {
         })),
       })),
     }));
-    const fresh = await trainOnRollouts(trainer, old, startTraining(WEIGHTS), options);
-    const stale = await trainOnRollouts(trainer, old, startTraining(WEIGHTS), { ...options, staleness: () => 1 });
-    // Every weight is 1/e: the loss of the first epoch, and so the mean of both, is that much smaller. Adam hides it from the step.
-    expect(fresh.metrics.gradientNorm! / stale.metrics.gradientNorm!).toBeCloseTo(Math.E, 0);
+    const objective = { loss: { name: "importance-sampling" }, aggregation: "constant" } as const;
+    for (const update of [UPDATE, { ...UPDATE, objective }]) {
+      const norm = async (version: string) =>
+        (await trainOnRollouts(trainer, old, startTraining(WEIGHTS), { ...options, update, version })).metrics
+          .gradientNorm!;
+      // Every weight is 1/e, and the gradient that much smaller; Adam hides it from the step. A version's own samples are its own.
+      expect((await norm("v3")) / (await norm("v4"))).toBeCloseTo(update === UPDATE ? Math.E : 1, 0);
+    }
+    const itself = { ...UPDATE, objective };
+    const plain = await trainOnRollouts(trainer, old, startTraining(WEIGHTS), { ...options, update: itself });
+    const weighed = await trainOnRollouts(trainer, old, startTraining(WEIGHTS), {
+      ...options,
+      update: itself,
+      version: "v4",
+    });
+    expect(plain.metrics.gradientNorm! / weighed.metrics.gradientNorm!).toBeCloseTo(Math.E, 0);
     const away = { ...options, staleness: (version: string) => (version === "v3" ? 5 : 0) };
     await expect(trainOnRollouts(trainer, old, startTraining(WEIGHTS), away)).rejects.toThrow(
       /none of 48 samples says anything/,

@@ -2,7 +2,7 @@ import { AgentError } from "@afterstate/core";
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import { type CreditState, EMPTY_CREDIT } from "../credit/step-credit.js";
-import { correctForAge } from "../trainer/correct-for-age.js";
+import { TRUNCATED_BY_TOKEN } from "../objectives/off-policy.js";
 import type { PolicyTrainer, PolicyWeights, TrainingSample, UpdateOptions } from "../types.js";
 import type { TrajectoryGroup } from "./collect-rollouts.js";
 import { preferencePairs } from "./preference-pairs.js";
@@ -21,7 +21,9 @@ export interface RolloutTrainingOptions {
   readonly update: UpdateOptions;
   /** The frozen policy of the KL term, and of DPO and IPO. */
   readonly reference: PolicyWeights;
-  /** How many versions behind the one that is trained a sample is. Absent: none is. */
+  /** The version whose weights are trained: samples of others are corrected for it. Absent: all are taken for its own. */
+  readonly version?: string;
+  /** How many versions behind it a sample is. Absent: none is too old. */
   readonly staleness?: (policyVersion: string) => number;
   /** Samples further behind are dropped and counted. Default 4. */
   readonly maxStaleness?: number;
@@ -44,7 +46,7 @@ export function startTraining(weights: PolicyWeights): RolloutTraining {
 /**
  * One update on groups of rollouts: credit, samples, the trainer.
  *
- * Where samples of an older version are among them, they are corrected for it: see `correctForAge`. With DPO or IPO the best and the worst of each group are a pair,
+ * What other versions sampled is weighed by truncated importance sampling, unless the objective has a correction of its own. With DPO or IPO the best and the worst of each group are a pair,
  * and credit is not asked.
  *
  * @throws AgentError `rollout/nothing-to-learn` when no sample is left; those of the trainer.
@@ -55,7 +57,7 @@ export async function trainOnRollouts(
   training: RolloutTraining,
   options: RolloutTrainingOptions,
 ): Promise<TrainedOnRollouts> {
-  const { reference, staleness = () => 0, maxStaleness = 4 } = options;
+  const { reference, version, staleness = () => 0, maxStaleness = 4 } = options;
   const prefers = options.update.objective?.loss.name === "dpo" || options.update.objective?.loss.name === "ipo";
   const { samples: all, credit } = prefers
     ? { samples: preferencePairs(groups), credit: training.credit }
@@ -63,8 +65,11 @@ export async function trainOnRollouts(
   const samples = all.filter(
     ({ policyVersion, demonstration }) => demonstration || staleness(policyVersion) <= maxStaleness,
   );
-  const stale = samples.some(({ policyVersion, demonstration }) => !demonstration && staleness(policyVersion) > 0);
-  const update = stale ? correctForAge(options.update) : options.update;
+  const { objective } = options.update;
+  const update =
+    version === undefined || objective === undefined
+      ? options.update
+      : { ...options.update, objective: { correction: TRUNCATED_BY_TOKEN, ...objective } };
   const worth = samples.filter((sample) => contributes(sample, update));
   if (worth.length === 0)
     throw new AgentError(
@@ -76,6 +81,7 @@ export async function trainOnRollouts(
     weights,
     ...(optimizer && { optimizer }),
     reference,
+    ...(version !== undefined && { version }),
     samples: worth,
     options: update,
   });

@@ -8,6 +8,8 @@ export interface PolicyLossRow {
   readonly advantages: readonly number[];
   /** The prompt with the hint in it; absent when there is none. */
   readonly teacherPromptIds?: readonly number[];
+  /** What the teacher counts, 0–1. Default 1. */
+  readonly teacherWeight?: number;
   /** What another teacher finds likeliest, in place of the policy that sees a hint: see `TrainingSample`. */
   readonly teacherTopK?: {
     readonly ids: readonly (readonly number[])[];

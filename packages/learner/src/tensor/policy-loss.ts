@@ -52,7 +52,7 @@ export interface Lesson {
    * What the hint counts at a response token of a hinted row: how much likelier the teacher was to come there than the policy, at
    * most 1; 0 elsewhere. What the teacher says after a token that it would not have chosen is no advice. [P]
    *
-   *   h_t = min(1, Π_{s<t} π_teacher(a_s) / π_old(a_s))
+   *   h_t = u min(1, Π_{s<t} π_teacher(a_s) / π_old(a_s)),  u = `teacherWeight`
    */
   readonly weight: Float32Array;
   /** log π_teacher − log π_old of the sampled tokens of hinted rows; 0 elsewhere. [P] */
@@ -128,7 +128,7 @@ async function prepareLesson(
     let prefix = 0;
     for (const [, at] of countedPositions(tokens.seq, index, row)) {
       // A teacher that was asked for this very token is heard at full weight.
-      weight[at] = row.teacherTopK === undefined ? Math.exp(Math.min(0, prefix)) : 1;
+      weight[at] = (row.teacherWeight ?? 1) * (row.teacherTopK === undefined ? Math.exp(Math.min(0, prefix)) : 1);
       delta[at] = teacherLogProbs[at]! - oldLogProbs[at]!;
       prefix += delta[at]!;
     }
