@@ -94,6 +94,15 @@ export interface TrainingSample {
   readonly teacherPromptIds?: readonly number[];
   /** What the hint counts, 0–1. Default 1. */
   readonly teacherWeight?: number;
+  /** The K tokens that a teacher finds likeliest at each token, with their log-probabilities; the others are as the policy has them. [tokens][K] */
+  readonly teacherTopK?: {
+    readonly ids: readonly (readonly number[])[];
+    readonly logProbs: readonly (readonly number[])[];
+  };
+  /** Which side of which preference it belongs to, for DPO and IPO: an answer is all samples of one side. */
+  readonly pair?: { readonly id: string; readonly chosen: boolean };
+  /** Said by someone else than the policy, for RL-PLUS. */
+  readonly demonstration?: boolean;
 }
 
 /**

@@ -137,19 +137,32 @@ export function hiperTokens(
  * HiPER's shaping of rewards.
  *
  *   r'_t = r_t + p_keep / T where the turn kept its subgoal and T > 1,  − p_invalid where its action was none
+ *          + p_consistency where it kept its subgoal and yet named another than the turn before; a turn that names none is no turn to err
  *
  * T is the length of the trajectory, so that all KEEP turns together cost at most |p_keep|.
  *
- * @param keepPenalty p_keep, at most 0. @param invalidPenalty p_invalid, at least 0. @returns [row]
+ * @param keepPenalty p_keep, at most 0. @param invalidPenalty p_invalid, at least 0. @param consistencyPenalty p_consistency, at most 0.
+ * @returns [row]
  */
 export function hiperRewards(
-  rows: Pick<HiperRows, "trajectories" | "steps" | "rewards" | "switches"> & { readonly valid: readonly boolean[] },
-  { keepPenalty, invalidPenalty }: { readonly keepPenalty: number; readonly invalidPenalty: number },
+  rows: Pick<HiperRows, "trajectories" | "steps" | "rewards" | "switches"> & {
+    readonly valid: readonly boolean[];
+    /** The subgoal that the turn named. Absent: none did. */
+    readonly subgoals?: readonly (string | undefined)[];
+  },
+  {
+    keepPenalty,
+    invalidPenalty,
+    consistencyPenalty = 0,
+  }: { readonly keepPenalty: number; readonly invalidPenalty: number; readonly consistencyPenalty?: number },
 ): number[] {
+  const { rewards, switches, valid, subgoals } = rows;
   return alongTrajectories(rows, (inOrder) =>
-    inOrder.map((row) => {
-      const kept = inOrder.length > 1 && !rows.switches[row] ? keepPenalty / inOrder.length : 0;
-      return rows.rewards[row]! + kept - (rows.valid[row] ? 0 : invalidPenalty);
+    inOrder.map((row, k) => {
+      const kept = inOrder.length > 1 && !switches[row] ? keepPenalty / inOrder.length : 0;
+      const [before, now] = [subgoals?.[inOrder[k - 1] ?? -1], subgoals?.[row]];
+      const other = !switches[row] && before !== undefined && now !== undefined && before !== now;
+      return rewards[row]! + kept - (valid[row] ? 0 : invalidPenalty) + (other ? consistencyPenalty : 0);
     }),
   );
 }

@@ -1,6 +1,6 @@
 import type { ActionKind, Message } from "@afterstate/core";
 import { stepGae } from "./gae.js";
-import { type KindMagnitudes, scaleByKind, takeInMagnitudes } from "./kind-scale.js";
+import type { KindMagnitudes } from "./kind-scale.js";
 import { broadcastOutcome } from "./outcome.js";
 import { meanOf, type RunningMean, takeIn } from "./running-mean.js";
 
@@ -20,8 +20,8 @@ export interface CreditState {
   readonly magnitudes: KindMagnitudes;
 }
 
-/** How credit is given. */
-export interface CreditOptions {
+/** How credit is given to single episodes. */
+export interface EpisodeCreditOptions {
   /** "step": step GAE. "broadcast": every step gets the episode's outcome. */
   readonly credit: "step" | "broadcast";
   readonly gamma: number;
@@ -44,38 +44,33 @@ export function stateKeyOf(messages: readonly Message[]): string {
 }
 
 /**
- * Credit of every step of a batch of episodes.
+ * Credit of every step of a batch of episodes, each by itself: there is nobody to compare it with.
  *
- *   Â = stepGae(r', V(state key)),  r' = scaleByKind(r)
+ *   Â = stepGae(r', V(state key)),  r' as `scaleByKind` has it
  *   then V(state key_k) ← running mean of Â_k + V(state key_k)
  *
  * V depends on what was observed and not on what was done: a value for each kind of action would erase the choice between kinds.
  *
- * @returns Â_k of each step of each episode, on the values from before the batch, and the state after it.
+ * @param episodes with rewards r'. @param values V from before the batch.
+ * @returns Â_k of each step of each episode, and V after the batch.
  */
 export function creditEpisodes(
-  episodes: readonly (readonly CreditedStep[])[],
-  state: CreditState,
-  options: CreditOptions,
-): { readonly advantages: readonly (readonly number[])[]; readonly state: CreditState } {
-  const { decay } = options;
-  const ofKinds = (steps: readonly CreditedStep[]) => ({
-    kinds: steps.map(({ kind }) => kind),
-    rewards: steps.map(({ reward }) => reward),
-  });
-  const magnitudes = takeInMagnitudes(state.magnitudes, ofKinds(episodes.flat()), decay);
-  const values: Record<string, RunningMean> = { ...state.values };
+  episodes: readonly (readonly Pick<CreditedStep, "stateKey" | "reward">[])[],
+  values: CreditState["values"],
+  options: EpisodeCreditOptions,
+): { readonly advantages: readonly (readonly number[])[]; readonly values: CreditState["values"] } {
+  const after: Record<string, RunningMean> = { ...values };
   const advantages = episodes.map((steps) => {
-    const rewards = scaleByKind(ofKinds(steps), magnitudes);
-    const before = steps.map(({ stateKey }) => meanOf(state.values[stateKey], 0));
+    const before = steps.map(({ stateKey }) => meanOf(values[stateKey], 0));
+    const rewards = steps.map(({ reward }) => reward);
     const credit =
       options.credit === "step" ? stepGae(rewards, before, options) : broadcastOutcome(rewards, before[0] ?? 0);
     for (const [k, { stateKey, reward }] of steps.entries())
       if (reward !== undefined) {
         const target = options.credit === "step" ? credit[k]! + before[k]! : credit[k]! + before[0]!;
-        values[stateKey] = takeIn(values[stateKey], target, decay);
+        after[stateKey] = takeIn(after[stateKey], target, options.decay);
       }
     return credit;
   });
-  return { advantages, state: { values, magnitudes } };
+  return { advantages, values: after };
 }

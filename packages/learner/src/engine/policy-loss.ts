@@ -1,5 +1,7 @@
 import { tokenPpoClip } from "../objectives/ppo-clip.js";
-import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
+import { completeTeacher } from "../objectives/top-k-distillation.js";
+import type { BatchStatistics, PolicyLossOptions, PolicyTerm } from "../tensor/policy-loss.js";
+import { hasTeacher, type PolicyLossRow, teacherPrompt } from "../tensor/policy-loss-row.js";
 import type { Address } from "./kernels.js";
 import type { Machine } from "./machine.js";
 import { type PackedTokens, packInputs, type SelectedRows } from "./packed-tokens.js";
@@ -49,7 +51,7 @@ export function preparePolicyBatch(
   { teach, room }: { readonly teach: boolean; readonly room: number },
 ): PolicyBatch {
   const { tokens, selected } = packCounted(rows);
-  const hinted = teach && rows.some(({ teacherPromptIds }) => teacherPromptIds !== undefined);
+  const hinted = teach && rows.some(hasTeacher);
   const oldLogProbs = hinted ? policy.score(tokens, selected) : new Float32Array(selected.rows.length);
   const advantages = rows.flatMap(({ ids, mask, advantages }) =>
     ids.flatMap((_, t) => (mask[t] === 1 ? [advantages[t]!] : [])),
@@ -86,6 +88,16 @@ export function withReference<T>(
   } finally {
     machine.arena.free(address);
   }
+}
+
+/** log π_reference of the sampled tokens, off log π_reference of every token. [counted] */
+export function referenceTargets(
+  { arena }: Machine,
+  { model: { vocab } }: Scorer,
+  { selected }: PolicyBatch,
+  reference: Address,
+): Float32Array {
+  return Float32Array.from(selected.targets, (id, row) => arena.floats[reference / 4 + row * vocab + id]!);
 }
 
 /** Packs rows and selects where their counted tokens are predicted: at the token before each. */
@@ -125,33 +137,36 @@ function scoreAll(
   return { address, targets };
 }
 
-/** What the teacher says at the counted tokens of the hinted rows. */
+/** What the teacher says at the counted tokens of the rows that have one. */
 function prepareLesson(
   machine: Machine,
   policy: Scorer,
   rows: readonly PolicyLossRow[],
   oldLogProbs: Float32Array,
 ): Lesson {
-  const hinted = rows.flatMap(({ teacherPromptIds, ...row }) =>
-    teacherPromptIds === undefined ? [] : [{ ...row, promptIds: teacherPromptIds }],
-  );
-  const { tokens, selected } = packCounted(hinted);
+  const { vocab } = policy.model;
+  const taught = rows.filter(hasTeacher).map((row) => ({ ...row, promptIds: teacherPrompt(row) }));
+  const { tokens, selected } = packCounted(taught);
   const { address, targets } = scoreAll(machine, policy, tokens, selected);
   const teacherRows = new Int32Array(oldLogProbs.length).fill(-1);
   const weight = new Float32Array(oldLogProbs.length);
   const delta = new Float32Array(oldLogProbs.length);
   let [at, place] = [0, 0];
-  for (const { teacherPromptIds, teacherWeight = 1, mask, ids } of rows) {
-    const counted = ids.filter((_, t) => mask[t] === 1).length;
-    if (teacherPromptIds !== undefined) {
-      for (let prefix = 0, end = at + counted, i = at; i < end; i++) {
-        teacherRows[i] = place;
-        weight[i] = teacherWeight * Math.exp(Math.min(0, prefix));
-        delta[i] = targets[place++]! - oldLogProbs[i]!;
-        prefix += delta[i]!;
-      }
+  for (const row of rows) {
+    const counted = [...row.ids.keys()].filter((t) => row.mask[t] === 1);
+    const known = row.teacherTopK;
+    let prefix = 0;
+    for (const t of hasTeacher(row) ? counted : []) {
+      const scores = machine.arena.view(address + place * vocab * 4, vocab);
+      if (known !== undefined) completeTeacher(scores, known.ids[t]!, known.logProbs[t]!);
+      teacherRows[at] = place;
+      // A teacher that was asked for this very token is heard at full weight.
+      weight[at] = (row.teacherWeight ?? 1) * (known === undefined ? Math.exp(Math.min(0, prefix)) : 1);
+      delta[at] = (known === undefined ? targets[place]! : scores[row.ids[t]!]!) - oldLogProbs[at]!;
+      prefix += delta[at++]!;
+      place++;
     }
-    at += counted;
+    if (!hasTeacher(row)) at += counted.length;
   }
   return { teacher: address, teacherRows, weight, delta };
 }

@@ -55,3 +55,24 @@ function tail(logProbs: readonly number[]): { readonly logProb: number; readonly
   const logSum = most + Math.log(logProbs.reduce((sum, logProb) => sum + Math.exp(logProb - most), 0));
   return { logProb: Math.log(-Math.expm1(Math.min(-LEAST_TAIL, logSum))), held: logSum > -LEAST_TAIL };
 }
+
+/**
+ * A teacher of whom only the K likeliest tokens are known, completed to the whole vocabulary by the student's own tail.
+ *
+ *   q(v) = q_k where v is the k-th of them, else q_tail p(v) / p_tail,  p the student
+ *
+ * At that student KL(p ‖ q) and its gradient by the scores are those of {@link topKDistillation}: within the tail p and q differ by one
+ * factor. Once the student has moved, its tail is held to the shape that it had.
+ *
+ * @param logProbs log p of every token, which become log q. [vocab]
+ * @param ids of the K tokens. @param teacherLogProbs log q_k. [K]
+ */
+export function completeTeacher(
+  logProbs: Float32Array,
+  ids: readonly number[],
+  teacherLogProbs: readonly number[],
+): void {
+  const shift = tail(teacherLogProbs).logProb - tail(ids.map((id) => logProbs[id]!)).logProb;
+  for (let v = 0; v < logProbs.length; v++) logProbs[v]! += shift;
+  for (const [k, id] of ids.entries()) logProbs[id] = teacherLogProbs[k]!;
+}

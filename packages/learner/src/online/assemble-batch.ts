@@ -1,9 +1,11 @@
 import { createRandom, type StepRef, type ToolDefinition, withGuidance } from "@afterstate/core";
-import { spreadOverTokens } from "../credit/spread.js";
-import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
+import { creditTrajectories } from "../credit/credit-trajectories.js";
+import type { CreditOptions } from "../credit/credited-trajectory.js";
+import type { CreditState } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { LearningSignals } from "../versions/batch-record.js";
 import type { DropReason } from "../versions/drop-reason.js";
+import { creditedEpisode } from "./credited-episode.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
 /** Credit below it is what rounding leaves of 0. */
@@ -46,10 +48,8 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
  */
 export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
   const rewards = rewardsOf(episodes, options);
-  const credited = creditEpisodes(
-    episodes.map(({ steps }, i) =>
-      steps.map(({ kind, messages }, k) => ({ kind, stateKey: stateKeyOf(messages), reward: rewards[i]![k] })),
-    ),
+  const credited = creditTrajectories(
+    episodes.map((episode, i) => creditedEpisode(episode, rewards[i]!)),
     state,
     options.credit,
   );
@@ -63,9 +63,11 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
         drop("noTokens");
         continue;
       }
-      const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
-      const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
-      if (advantage === 0 && hint === "") {
+      const advantages = credited.credits[i]![k]!.advantages.map((credit) =>
+        options.signals === "hints" || Math.abs(credit) < ROUNDING ? 0 : credit,
+      );
+      const credits = advantages.some((advantage) => advantage !== 0);
+      if (!credits && hint === "") {
         drop("nothingLearned");
         continue;
       }
@@ -75,7 +77,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
         continue;
       }
       const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (advantage === 0 && teacherPromptIds === undefined) {
+      if (!credits && teacherPromptIds === undefined) {
         drop("noTeacher");
         continue;
       }
@@ -84,7 +86,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
         offset,
         policyVersion: step.policyVersion,
         tokens: step.tokens,
-        advantages: spreadOverTokens(advantage, step.tokens.mask),
+        advantages,
         ...(teacherPromptIds && { teacherPromptIds }),
       });
     }

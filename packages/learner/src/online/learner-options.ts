@@ -1,5 +1,5 @@
 import type { Clock, EventLog, Message, Plugin, StepRef, ToolDefinition } from "@afterstate/core";
-import type { CreditOptions } from "../credit/step-credit.js";
+import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { Alarm } from "../safety/alarm.js";
 import type { CanaryRule } from "../safety/canary.js";
 import type { DriftLimits } from "../safety/drift-watch.js";
@@ -53,6 +53,7 @@ export interface OnlineLearnerOptions {
   readonly update?: Partial<UpdateOptions>;
   /** Episodes with something to learn that make an update. Default 16. */
   readonly batchEpisodes?: number;
+  /** Default: step GAE, γ 1, λ .95. Credits that compare trajectories compare episodes of the batch that began alike. */
   readonly credit?: Partial<CreditOptions>;
   readonly limits?: Partial<GateLimits>;
   /** Samples of a version further behind the serving one are dropped and counted. Default 4. */

@@ -1,21 +1,11 @@
 import * as tf from "@tensorflow/tfjs";
+import { completeTeacher } from "../objectives/top-k-distillation.js";
 import { expectedCost, targetLogProbs } from "./ops.js";
+import { hasTeacher, type PolicyLossRow, teacherPrompt } from "./policy-loss-row.js";
 import { packTokens, sequenceLogits, sequenceLogProbs, type TokenBatch } from "./sequence-log-probs.js";
 import type { Parameters, TransformerConfig } from "./transformer.js";
 
-/** One step under optimisation: what was sampled, with its credit. Arrays run over its response. [tokens] */
-export interface PolicyLossRow {
-  readonly promptIds: readonly number[];
-  readonly ids: readonly number[];
-  readonly mask: readonly number[];
-  /** At which the ids were sampled; log-probabilities are those at this temperature. */
-  readonly temperature: number;
-  readonly advantages: readonly number[];
-  /** The prompt with the hint in it; absent when there is none. */
-  readonly teacherPromptIds?: readonly number[];
-  /** What the hint counts, 0–1. Default 1. */
-  readonly teacherWeight?: number;
-}
+export type { PolicyLossRow } from "./policy-loss-row.js";
 
 /** Numbers of {@link policyLoss}. */
 export interface PolicyLossOptions {
@@ -105,7 +95,7 @@ export async function preparePolicyBatch(
   };
 }
 
-/** What the teacher says at each position of the hinted rows; undefined when no row has a hint. */
+/** What the teacher says at each position of the rows that have one; undefined when no row has. */
 async function prepareLesson(
   parameters: Parameters,
   config: TransformerConfig,
@@ -114,7 +104,7 @@ async function prepareLesson(
   oldLogProbs: Float32Array,
 ): Promise<Lesson | undefined> {
   const hinted = rows.flatMap((row, index) =>
-    row.teacherPromptIds === undefined ? [] : [{ row, index, taught: { ...row, promptIds: row.teacherPromptIds } }],
+    hasTeacher(row) ? [{ row, index, taught: { ...row, promptIds: teacherPrompt(row) } }] : [],
   );
   if (hinted.length === 0) return undefined;
   const teacherTokens = packRows(hinted.map(({ taught }) => taught));
@@ -124,11 +114,12 @@ async function prepareLesson(
       teacherPosition[at] = responsePosition(teacherTokens.seq, place, taught.promptIds.length, t);
     }
   });
-  const [teacher, sampled] = tf.tidy(() => {
+  const aligned = tf.tidy(() => {
     const all = tf.logSoftmax(sequenceLogits(parameters, config, teacherTokens)) as tf.Tensor2D;
-    const aligned = tf.gather(all, tf.tensor1d(teacherPosition, "int32"));
-    return [aligned, targetLogProbs(aligned, tf.tensor1d(tokens.targets, "int32"))];
-  }) as [tf.Tensor2D, tf.Tensor1D];
+    return tf.gather(all, tf.tensor1d(teacherPosition, "int32"));
+  });
+  const teacher = await withTopK(aligned, rows, tokens.seq);
+  const sampled = tf.tidy(() => targetLogProbs(teacher, tf.tensor1d(tokens.targets, "int32")));
   const teacherLogProbs = await sampled.data();
   sampled.dispose();
   const weight = new Float32Array(oldLogProbs.length);
@@ -136,12 +127,36 @@ async function prepareLesson(
   for (const { row, index } of hinted) {
     let prefix = 0;
     for (const [, at] of countedPositions(tokens.seq, index, row)) {
-      weight[at] = (row.teacherWeight ?? 1) * Math.exp(Math.min(0, prefix));
+      // A teacher that was asked for this very token is heard at full weight.
+      weight[at] = (row.teacherWeight ?? 1) * (row.teacherTopK === undefined ? Math.exp(Math.min(0, prefix)) : 1);
       delta[at] = teacherLogProbs[at]! - oldLogProbs[at]!;
       prefix += delta[at]!;
     }
   }
   return { teacher, weight, delta };
+}
+
+/** The teacher's log-probabilities with what other teachers say in them, see `completeTeacher`. Disposes what it replaces. [P, V] */
+async function withTopK(teacher: tf.Tensor2D, rows: readonly PolicyLossRow[], seq: number): Promise<tf.Tensor2D> {
+  if (!rows.some(({ teacherTopK }) => teacherTopK !== undefined)) return teacher;
+  const scores = Float32Array.from(await teacher.data());
+  const [positions, vocab] = teacher.shape;
+  teacher.dispose();
+  for (const [index, row] of rows.entries())
+    if (row.teacherTopK !== undefined)
+      for (const [t, at] of countedPositions(seq, index, row)) {
+        const { ids, logProbs } = row.teacherTopK;
+        completeTeacher(scores.subarray(at * vocab, (at + 1) * vocab), ids[t]!, logProbs[t]!);
+      }
+  return tf.tensor2d(scores, [positions, vocab]);
+}
+
+/** log π_reference of the sampled tokens, in nats; meaningful where a token counts. [P] */
+export async function referenceLogProbs({ reference, tokens }: PolicyBatch): Promise<Float32Array> {
+  const sampled = tf.tidy(() => targetLogProbs(reference, tf.tensor1d(tokens.targets, "int32")));
+  const data = (await sampled.data()) as Float32Array;
+  sampled.dispose();
+  return data;
 }
 
 /**

@@ -1,5 +1,11 @@
 import type { Machine } from "../engine/machine.js";
-import { batchStatistics, policyLoss, preparePolicyBatch, withReference } from "../engine/policy-loss.js";
+import {
+  batchStatistics,
+  policyLoss,
+  preparePolicyBatch,
+  referenceTargets,
+  withReference,
+} from "../engine/policy-loss.js";
 import { createScorer } from "../engine/scorer.js";
 import { createTrainable } from "../engine/trainable.js";
 import { placeFrozen } from "../engine/weights.js";
@@ -47,6 +53,8 @@ export function engineUpdates(
               batch.oldKnown = true;
               return loss;
             },
+            referenceLogProbs: async () =>
+              withReference(machine, scorer, batch, (reference) => referenceTargets(machine, scorer, batch, reference)),
             statistics: async () =>
               withReference(machine, scorer, batch, (reference) =>
                 batchStatistics(machine, trainable.scorer, batch, reference),

@@ -1,3 +1,4 @@
+import { AgentError } from "@afterstate/core";
 import { evaluateObjective, type Objective } from "../objectives/objective.js";
 import type { PolicyTerm } from "../tensor/policy-loss.js";
 import type { TrainingSample } from "../types.js";
@@ -26,9 +27,17 @@ export async function objectiveTerms(
   first: boolean,
 ): Promise<{ readonly loss: number; readonly terms: readonly PolicyTerm[] }> {
   const scored: Float32Array[] = [];
-  for (const { batch } of batches) scored.push((await batch.statistics()).logProbs);
-  const rows = batches.flatMap(({ samples, batch }, i) => sampledRows(samples, batch, scored[i]!, first));
-  const column = (key: "new" | "old" | "behaviour" | "advantages") => rows.map((row) => row[key]);
+  const references: (Float32Array | undefined)[] = [];
+  for (const { batch } of batches) {
+    scored.push((await batch.statistics()).logProbs);
+    references.push(isPreference(objective.loss) ? await batch.referenceLogProbs() : undefined);
+  }
+  const samples = batches.flatMap(({ samples }) => samples);
+  assertTemperature(samples, objective);
+  const rows = batches.flatMap(({ samples, batch }, i) =>
+    sampledRows(samples, batch, scored[i]!, references[i], first),
+  );
+  const column = (key: "new" | "old" | "behaviour" | "advantages" | "reference") => rows.map((row) => row[key]);
   const { loss, gradient } = evaluateObjective(
     objective,
     {
@@ -37,6 +46,11 @@ export async function objectiveTerms(
       behaviourLogProbs: column("behaviour"),
       advantages: column("advantages"),
       mask: rows.map((row) => row.new.map(() => 1)),
+      demonstrations: samples.map(({ demonstration }) => demonstration === true),
+      ...(isPreference(objective.loss) && {
+        referenceLogProbs: column("reference"),
+        pairs: samples.map(({ pair }) => pair),
+      }),
     },
     denominator,
   );
@@ -54,6 +68,7 @@ function sampledRows(
   samples: readonly TrainingSample[],
   { counted, oldLogProbs }: PreparedBatch,
   logProbs: Float32Array,
+  reference: Float32Array | undefined,
   first: boolean,
 ) {
   const positions = [...counted.keys()].filter((at) => counted[at] !== 0).values();
@@ -66,6 +81,21 @@ function sampledRows(
       old: at(first ? logProbs : oldLogProbs),
       behaviour: sampled.map((t) => tokens.logProbs[t]!),
       advantages: sampled.map((t) => advantages[t]!),
+      reference: reference === undefined ? [] : at(reference),
     };
   });
+}
+
+function isPreference({ name }: Objective["loss"]): boolean {
+  return name === "dpo" || name === "ipo";
+}
+
+/** RL-PLUS is of probabilities themselves: those of another temperature are another policy's. */
+function assertTemperature(samples: readonly TrainingSample[], { loss }: Objective): void {
+  const tempered = samples.find(({ tokens, demonstration }) => demonstration === true && tokens.temperature !== 1);
+  if (loss.name === "rl-plus" && tempered !== undefined)
+    throw new AgentError(
+      "objective/bad-option",
+      `a demonstration has temperature ${tempered.tokens.temperature}; rl-plus takes the policy as it is, at temperature 1`,
+    );
 }

@@ -41,6 +41,8 @@ export interface PreparedBatch {
   readonly lesson?: { readonly weight: Float32Array; readonly delta: Float32Array };
   /** Adds the gradient of the policy loss to that of one half of the batch. @param term takes the place of PPO-clip. @returns the loss. */
   accumulate(options: PolicyLossOptions, half: 0 | 1, term?: PolicyTerm): Promise<number>;
+  /** log π_reference of the sampled tokens, in nats. [positions] */
+  referenceLogProbs(): Promise<Float32Array>;
   /** What the policy is like now. */
   statistics(): Promise<BatchStatistics>;
   dispose(): void;

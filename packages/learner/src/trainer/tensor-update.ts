@@ -1,4 +1,4 @@
-import { batchStatistics, policyLoss, preparePolicyBatch } from "../tensor/policy-loss.js";
+import { batchStatistics, policyLoss, preparePolicyBatch, referenceLogProbs } from "../tensor/policy-loss.js";
 import { createTrainable } from "../tensor/trainable.js";
 import { disposeParameters, type TransformerConfig, uploadWeights } from "../tensor/transformer.js";
 import type { PolicyWeights } from "../types.js";
@@ -25,6 +25,7 @@ export function tensorUpdates(
             oldLogProbs: batch.oldLogProbs,
             ...(batch.lesson !== undefined && { lesson: batch.lesson }),
             accumulate: (options, half, term) => trainable.accumulate(policyLoss(config, batch, options, term), half),
+            referenceLogProbs: () => referenceLogProbs(batch),
             statistics: () => batchStatistics(trainable.parameters, config, batch),
             dispose: batch.dispose,
           };

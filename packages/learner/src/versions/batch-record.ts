@@ -1,5 +1,6 @@
 import type { StepRef, ToolDefinition } from "@afterstate/core";
-import type { CreditOptions, CreditState } from "../credit/step-credit.js";
+import type { CreditOptions } from "../credit/credited-trajectory.js";
+import type { CreditState } from "../credit/step-credit.js";
 import type { FeedbackRule, FeedbackState } from "../safety/feedback-guard.js";
 import type { Holdout } from "../safety/session-draw.js";
 import type { TrustRegion, UpdateOptions } from "../types.js";
