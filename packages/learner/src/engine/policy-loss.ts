@@ -1,5 +1,6 @@
 import { tokenPpoClip } from "../objectives/ppo-clip.js";
 import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
+import type { Teacher } from "../types.js";
 import type { Address } from "./kernels.js";
 import type { Machine } from "./machine.js";
 import { type PackedTokens, packInputs, type SelectedRows } from "./packed-tokens.js";
@@ -25,7 +26,7 @@ export interface PolicyBatch {
 
 /** What the policy says when it sees the hints: see `Lesson` in tensor/policy-loss.ts. */
 export interface Lesson {
-  /** log π_old given the hint, of every token. [hinted, vocab] */
+  /** log π_teacher of every token. [hinted, vocab] */
   readonly teacher: Address;
   /** Where a counted token stands among the hinted ones; −1 where its row has no hint. [counted] */
   readonly teacherRows: Int32Array;
@@ -36,8 +37,7 @@ export interface Lesson {
 }
 
 /**
- * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them. The teacher is the policy itself,
- * seeing the hint.
+ * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them.
  *
  * @param room bytes that the reference's log-probabilities may take as long as the batch lives.
  */
@@ -46,17 +46,19 @@ export function preparePolicyBatch(
   policy: Scorer,
   reference: Scorer,
   rows: readonly PolicyLossRow[],
-  { teach, room }: { readonly teach: boolean; readonly room: number },
+  { teacher, room }: { readonly teacher: Teacher | undefined; readonly room: number },
 ): PolicyBatch {
   const { tokens, selected } = packCounted(rows);
-  const hinted = teach && rows.some(({ teacherPromptIds }) => teacherPromptIds !== undefined);
+  const hinted = teacher !== undefined && rows.some(({ teacherPromptIds }) => teacherPromptIds !== undefined);
   const oldLogProbs = hinted ? policy.score(tokens, selected) : new Float32Array(selected.rows.length);
   const advantages = rows.flatMap(({ ids, mask, advantages }) =>
     ids.flatMap((_, t) => (mask[t] === 1 ? [advantages[t]!] : [])),
   );
   const held = 4 * selected.rows.length * reference.model.vocab <= room;
   const referenceLogProbs = held ? scoreAll(machine, reference, tokens, selected).address : undefined;
-  const lesson = hinted ? prepareLesson(machine, policy, rows, oldLogProbs) : undefined;
+  const lesson = hinted
+    ? prepareLesson(machine, teacher === "reference" ? reference : policy, rows, oldLogProbs)
+    : undefined;
   return {
     tokens,
     selected,
@@ -128,7 +130,7 @@ function scoreAll(
 /** What the teacher says at the counted tokens of the hinted rows. */
 function prepareLesson(
   machine: Machine,
-  policy: Scorer,
+  teacher: Scorer,
   rows: readonly PolicyLossRow[],
   oldLogProbs: Float32Array,
 ): Lesson {
@@ -136,7 +138,7 @@ function prepareLesson(
     teacherPromptIds === undefined ? [] : [{ ...row, promptIds: teacherPromptIds }],
   );
   const { tokens, selected } = packCounted(hinted);
-  const { address, targets } = scoreAll(machine, policy, tokens, selected);
+  const { address, targets } = scoreAll(machine, teacher, tokens, selected);
   const teacherRows = new Int32Array(oldLogProbs.length).fill(-1);
   const weight = new Float32Array(oldLogProbs.length);
   const delta = new Float32Array(oldLogProbs.length);

@@ -3,6 +3,7 @@ import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
+import { withHint } from "./standing-hints.js";
 
 /** Credit below it is what rounding leaves of 0. */
 const ROUNDING = 1e-9;
@@ -22,12 +23,26 @@ export interface BatchOptions {
   readonly maxStaleness: number;
   readonly encodePrompt: PolicyRuntime["encodePrompt"];
   readonly tools: readonly ToolDefinition[];
+  /** Absent: a hint is for its own episode alone. */
+  readonly replay?: Replay;
+}
+
+/** What a learner still has of what it consumed. */
+export interface Replay {
+  /** Consumed before, the oldest first: what the policy sees and says there is taught again, but their rewards count no second time. */
+  readonly episodes: readonly JudgedEpisode[];
+  /** Wishes that stand, the newest first: what the teacher hears in every episode, behind the episode's own hints. */
+  readonly hints: readonly string[];
 }
 
 /** The samples of a batch of episodes, and what was left out. */
 export interface Batch {
   readonly samples: readonly (TrainingSample & { readonly offset: number })[];
+  /** How many of them, at the end, are of replayed episodes. */
+  readonly replayed: number;
   readonly credit: CreditState;
+  /** The wishes that stand after the batch. */
+  readonly hints: readonly string[];
   /** Samples that were too old or ill-formed. */
   readonly dropped: number;
   readonly withoutTokens: number;
@@ -56,27 +71,35 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     state,
     options.credit,
   );
+  const isTaught = options.signals !== "reward" && !options.shuffledVotes;
+  const { episodes: earlier, hints: before } = options.replay ?? { episodes: [], hints: [] };
+  const hints = isTaught ? episodes.reduce((standing, { steps }) => withHint(standing, hintOf(steps)), before) : before;
   const samples: (TrainingSample & { offset: number })[] = [];
   let dropped = 0;
   let withoutTokens = 0;
   let withoutTeacher = 0;
-  for (const [i, { steps, offset }] of episodes.entries()) {
-    const hint = options.signals === "reward" || options.shuffledVotes ? "" : hintOf(steps);
+  let replayed = 0;
+  for (const [i, { steps, offset }] of [...episodes, ...earlier].entries()) {
+    const isNew = i < episodes.length;
+    const own = isTaught ? hintOf(steps) : "";
+    const hint = !isTaught || options.replay === undefined ? own : withHint(hints, own).join(" ");
     for (const [k, step] of steps.entries()) {
       if (step.tokens === undefined) {
-        withoutTokens++;
+        if (isNew) withoutTokens++;
         continue;
       }
-      const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
+      const credit = options.signals === "hints" || !isNew ? 0 : credited.advantages[i]![k]!;
       const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
       if (advantage === 0 && hint === "") continue;
-      if (options.staleness(step.policyVersion) > options.maxStaleness || !isWellFormed(step)) {
-        dropped++;
+      // What a teacher says at a step does not age as the step's reward does.
+      if ((isNew && options.staleness(step.policyVersion) > options.maxStaleness) || !isWellFormed(step)) {
+        if (isNew) dropped++;
         continue;
       }
       const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
+      if (isNew && hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
       if (advantage === 0 && teacherPromptIds === undefined) continue;
+      if (!isNew) replayed++;
       samples.push({
         of: step.of,
         offset,
@@ -87,7 +110,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       });
     }
   }
-  return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
+  return { samples, replayed, credit: credited.state, hints, dropped, withoutTokens, withoutTeacher };
 }
 
 /**

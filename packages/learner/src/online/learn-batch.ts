@@ -26,9 +26,11 @@ export async function learnBatch(
     lineage: ancestors,
     seed: mixSeed(seed, "votes", sequence),
     tools,
+    replay: { episodes: parts.consumed.episodes, hints: learned.hints ?? [] },
   };
   const batch = updateBatch(recipe, material, (messages, tools) => policy.encodePrompt(messages, tools));
-  const { dropped, samples } = batch;
+  const { dropped, samples, replayed } = batch;
+  const refs = samples.map(({ of, offset }) => ({ of, offset }));
   if (samples.length === 0) return commitBatch(parts, episodes, batch, { gained: { dropped }, events: [] });
   const candidate = `v${lastNumber + 1}`;
   const { optimizer, reference } = versions;
@@ -45,7 +47,8 @@ export async function learnBatch(
         ancestors,
         createdAt: parts.now(),
         promoted,
-        samples: samples.map(({ of, offset }) => ({ of, offset })),
+        samples: refs.slice(0, samples.length - replayed),
+        replayed: refs.slice(samples.length - replayed),
         gate: numbers,
         metrics: result.metrics,
         learned: learnedUpTo(parts, episodes, batch),
@@ -66,7 +69,8 @@ export async function learnBatch(
           updates: 1,
           promotions: promoted ? 1 : 0,
           rejections: accepted ? 0 : 1,
-          samples: samples.length,
+          samples: samples.length - replayed,
+          replayed,
           dropped,
         },
         events: promoted ? [updated, promotion] : [updated],
@@ -82,7 +86,7 @@ export async function learnBatch(
     const committed = ledger.pointer.lastNumber > lastNumber;
     const worthRetrying = (AgentError.isInstance(cause) && cause.retryable) || isStorageFailure(cause);
     if (committed || worthRetrying) throw cause;
-    const gained = { dropped: dropped + samples.length };
+    const gained = { dropped: dropped + samples.length - replayed };
     return commitBatch(parts, episodes, batch, { gained, events: [errorPayload(cause)] });
   } finally {
     if (ledger.pointer.version !== candidate) versions.unload(candidate);
@@ -106,6 +110,7 @@ async function commitBatch(
     rewarded: episodes,
   });
   backlog.remove(episodes);
+  parts.consumed.add(episodes);
   for (const { episodeId } of episodes) fold.release(episodeId);
   serve();
   await tellOutbox(parts);
@@ -117,7 +122,7 @@ function learnedUpTo(
   batch: Batch,
 ) {
   const open = [...fold.unready(), ...backlog.offsetsWithout(episodes)];
-  return ledger.learnedUpTo(episodes, batch.credit, open, reader.cursor);
+  return { ...ledger.learnedUpTo(episodes, batch.credit, open, reader.cursor), hints: batch.hints };
 }
 
 /** A disk that is full or away: the batch is kept and tried again. */

@@ -27,6 +27,12 @@ export interface OnlineLearnerOptions {
   readonly update?: Partial<UpdateOptions>;
   /** Episodes with something to learn that make an update. Default 16. */
   readonly batchEpisodes?: number;
+  /**
+   * So many of the last consumed episodes are taught again with each batch, and what users asked for stands: the teacher hears it at every
+   * one of them, until somebody asks for the opposite. Their rewards are not used again. They are kept in memory: after a start there are
+   * none. Default 0: a hint is for its own episode alone.
+   */
+  readonly replayEpisodes?: number;
   readonly credit?: Partial<CreditOptions>;
   readonly limits?: Partial<GateLimits>;
   /** Samples of a version further behind the serving one are dropped and counted. Default 4. */

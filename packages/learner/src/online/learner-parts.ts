@@ -1,5 +1,6 @@
 import type { AgentEvent } from "@afterstate/core";
 import type { Backlog } from "./backlog.js";
+import type { ConsumedEpisodes } from "./consumed-episodes.js";
 import type { EpisodeFold } from "./episode-fold.js";
 import type { HeldOutGate } from "./held-out-gate.js";
 import type { OnlineLearnerOptions } from "./learner-options.js";
@@ -14,6 +15,7 @@ export interface LearnerParts {
   readonly versions: ServedVersions;
   readonly fold: EpisodeFold;
   readonly backlog: Backlog;
+  readonly consumed: ConsumedEpisodes;
   readonly gate: HeldOutGate;
   readonly reader: LogReader;
   now(): number;

@@ -2,7 +2,7 @@ import type { ToolDefinition } from "@afterstate/core";
 import type { CreditOptions, CreditState } from "../credit/step-credit.js";
 import type { PolicyRuntime, PolicyWeights, UpdateOptions, UpdateRequest } from "../types.js";
 import { versionNumber } from "../versions/version-manifest.js";
-import { assembleBatch, type Batch, type LearningSignals } from "./assemble-batch.js";
+import { assembleBatch, type Batch, type LearningSignals, type Replay } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { DEFAULT_UPDATE, type OnlineLearnerOptions } from "./learner-options.js";
 
@@ -13,6 +13,8 @@ export interface UpdateRecipe {
   readonly shuffledVotes: boolean;
   readonly maxStaleness: number;
   readonly update: UpdateOptions;
+  /** See `OnlineLearnerOptions`. */
+  readonly replayEpisodes: number;
 }
 
 /** What one update is made of, beside the weights that it starts from. */
@@ -26,23 +28,27 @@ export interface UpdateMaterial {
   readonly seed: number;
   /** Tools in the prompts that the teacher sees. */
   readonly tools: readonly ToolDefinition[];
+  /** What is left of earlier batches. */
+  readonly replay: Replay;
 }
 
 /** The recipe of a learner. */
-export function recipeOf({ signals, credit, control, maxStaleness = 4, update }: OnlineLearnerOptions): UpdateRecipe {
+export function recipeOf(options: OnlineLearnerOptions): UpdateRecipe {
+  const { signals, credit, control, maxStaleness = 4, replayEpisodes = 0, update } = options;
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
     shuffledVotes: control === "shuffled-votes",
     maxStaleness,
     update: { ...DEFAULT_UPDATE, ...update },
+    replayEpisodes,
   };
 }
 
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, lineage, seed, tools }: UpdateMaterial,
+  { episodes, credit, lineage, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): Batch {
   return assembleBatch(episodes, credit, {
@@ -57,6 +63,7 @@ export function updateBatch(
     maxStaleness: recipe.maxStaleness,
     encodePrompt,
     tools,
+    ...(recipe.replayEpisodes > 0 && { replay }),
   });
 }
 

@@ -8,6 +8,7 @@ import {
 } from "@afterstate/core";
 import { versionNumber } from "../versions/version-manifest.js";
 import { openBacklog } from "./backlog.js";
+import { consumedEpisodes } from "./consumed-episodes.js";
 import { type FoldedEpisode, foldEpisodes } from "./episode-fold.js";
 import { HeldOutGate } from "./held-out-gate.js";
 import { judgeEpisode } from "./judged-episode.js";
@@ -34,9 +35,14 @@ export class RunningLearner {
   #paused = false;
 
   constructor(options: OnlineLearnerOptions) {
-    const { batchEpisodes = 16, policy, store, signals, tools, log } = options;
+    const { batchEpisodes = 16, replayEpisodes = 0, policy, store, signals, tools, log } = options;
     if (!Number.isInteger(batchEpisodes) || batchEpisodes < 1)
       throw new AgentError("learner/bad-option", `batchEpisodes is a whole number of at least 1, not ${batchEpisodes}`);
+    if (!Number.isInteger(replayEpisodes) || replayEpisodes < 0)
+      throw new AgentError(
+        "learner/bad-option",
+        `replayEpisodes is a whole number of at least 0, not ${replayEpisodes}`,
+      );
     this.#batchEpisodes = batchEpisodes;
     this.tools = tools;
     const now = () => (options.clock ?? systemClock).now();
@@ -48,6 +54,7 @@ export class RunningLearner {
       versions,
       fold: foldEpisodes((id, offset) => ledger.isConsumed(id, offset)),
       backlog: openBacklog(signals),
+      consumed: consumedEpisodes(replayEpisodes),
       gate: new HeldOutGate(options),
       reader: new LogReader(log, (record) => this.#take(record)),
       now,

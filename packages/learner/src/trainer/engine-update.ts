@@ -32,8 +32,8 @@ export function engineUpdates(
       const scorer = createScorer(machine, config, new Map([...(frozen?.placed ?? []), ...learned.placed]));
       let room = heldBytes;
       return {
-        async prepare(rows, { teach }) {
-          const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teach, room });
+        async prepare(rows, { teacher }) {
+          const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teacher, room });
           if (batch.reference !== undefined) room -= 4 * batch.oldLogProbs.length * config.vocab_size;
           return {
             counted: new Float32Array(batch.oldLogProbs.length).fill(1),

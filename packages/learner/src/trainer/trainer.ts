@@ -55,6 +55,7 @@ function requireBase(config: TransformerConfig, base: PolicyWeights | undefined)
 async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: number): Promise<UpdateResult> {
   const { options } = request;
   const { schedule, weightDecay = 0 } = options;
+  const teacher = options.distillationWeight > 0 ? (options.teacher ?? "policy") : undefined;
   const started = performance.now();
   const weights = engine.open(request, { ...ADAM, weightDecay });
   const stepsBefore = request.optimizer?.get("step")?.data[0] ?? 0;
@@ -62,7 +63,7 @@ async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: n
   try {
     for (const { half, samples } of microBatches(request.samples, maxTokens)) {
       const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
-      batches.push({ half, samples, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
+      batches.push({ half, samples, batch: await weights.prepare(rows, { teacher }) });
     }
     const share = new SignalShare(request.optimizer);
     let [loss, gradientNorm, steps] = [0, 0, 0];

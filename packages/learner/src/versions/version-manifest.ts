@@ -8,6 +8,8 @@ export interface LearnedUpTo {
   /** Ids of the episodes that are consumed and start at or after `offset`. */
   readonly consumed: readonly string[];
   readonly credit: CreditState;
+  /** Wishes that stand, the newest first: see `withHint`. Absent in what was written before there were any. */
+  readonly hints?: readonly string[];
 }
 
 /** The record of one immutable policy version. */
@@ -22,6 +24,8 @@ export interface VersionManifest {
   readonly promoted: boolean;
   /** The steps it was trained on, each with the log offset of its episode's start. */
   readonly samples: readonly { readonly of: StepRef; readonly offset: number }[];
+  /** The steps of earlier batches that it was taught on again, without their rewards. */
+  readonly replayed?: readonly { readonly of: StepRef; readonly offset: number }[];
   readonly gate: Readonly<Record<string, number>>;
   readonly metrics: Readonly<Record<string, number>>;
   readonly learned: LearnedUpTo;
@@ -42,6 +46,8 @@ export interface LearnerCounts {
   readonly rollbacks: number;
   readonly episodes: number;
   readonly samples: number;
+  /** Samples of earlier batches that were taught again; none of them is in `samples`. */
+  readonly replayed: number;
   /** Samples that were too old, ill-formed, or in an update that failed. */
   readonly dropped: number;
   /** Steps without token record: of a hosted model, or text alone. */
@@ -56,6 +62,7 @@ export const NO_COUNTS: LearnerCounts = {
   rollbacks: 0,
   episodes: 0,
   samples: 0,
+  replayed: 0,
   dropped: 0,
   withoutTokens: 0,
 };
