@@ -82,6 +82,8 @@ export interface EventPayloads {
     /** Of the episodes that gave rise to it. */
     readonly metrics: Readonly<Record<string, number>>;
   };
+  /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
+  unlearn: { readonly userHash: string; readonly lifted: boolean };
   // trouble
   abort: { readonly reason: string };
   error: { readonly code: string; readonly message: string };

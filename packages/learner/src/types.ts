@@ -4,6 +4,7 @@ import type {
   Message,
   NextState,
   Signal,
+  StepCost,
   StepRef,
   TokenRecord,
   ToolDefinition,
@@ -35,6 +36,15 @@ export interface PolicyRuntime {
   model(version?: string): LanguageModel;
   /** The prompt ids of a request, as sampling would see them. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
+  /**
+   * How likely a version would have been to give responses: log π of each token at the temperature, in nats. [responses][tokens]
+   *
+   * @throws AgentError `policy/unknown-version`; `model/context-overflow` when one does not fit the policy's context.
+   */
+  score(
+    version: string,
+    responses: readonly Pick<TokenRecord, "promptIds" | "ids" | "temperature">[],
+  ): Promise<readonly (readonly number[])[]>;
   dispose(): void;
 }
 
@@ -52,6 +62,8 @@ export interface LearnedStep {
   readonly tokens?: TokenRecord;
   readonly nextStates: readonly NextState[];
   readonly signals: readonly Signal[];
+  /** Absent where the log does not tell. */
+  readonly cost?: StepCost;
 }
 
 /** An episode whose last step has got its next state. */
@@ -160,12 +172,26 @@ export interface JudgeRequest {
   readonly messages: readonly Message[];
   readonly response: string;
   readonly nextState: NextState;
+  /** What the step was, where that is known. */
+  readonly kind?: ActionKind;
+  readonly tokens?: TokenRecord;
 }
 
 /** Scores one step: −1, 0 or +1 by m votes. A tie or no valid vote abstains: `value` undefined. */
 export interface Verdict {
   readonly value: -1 | 0 | 1 | undefined;
   readonly votes: readonly number[];
+  /** How probable it is that the value is right, 0–1, where the judge says it; the share of its votes stands for it otherwise. */
+  readonly confidence?: number;
+}
+
+/**
+ * Checks one step without a model: −1 … +1, or undefined when it has nothing to say. What it says overrides what judges say. It may be asked
+ * again for the same step and must say the same.
+ */
+export interface Verifier {
+  readonly name: string;
+  verify(request: JudgeRequest): number | undefined | Promise<number | undefined>;
 }
 
 /** Judges a step from request, response and next state. Must not throw; a failure abstains. */

@@ -1,15 +1,15 @@
-import { createRandom, type ToolDefinition, withGuidance } from "@afterstate/core";
+import { createRandom, type StepRef, type ToolDefinition } from "@afterstate/core";
 import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
+import type { DropReason } from "../versions/drop-reason.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 import { withHint } from "./standing-hints.js";
+import { stepLesson } from "./step-lesson.js";
 
 /** Credit below it is what rounding leaves of 0. */
 const ROUNDING = 1e-9;
-
-/** Which signals train: rewards by credit, hints by distillation, or both. */
-export type LearningSignals = "reward" | "hints" | "hybrid";
 
 /** What a batch is made with. */
 export interface BatchOptions {
@@ -24,34 +24,34 @@ export interface BatchOptions {
   readonly encodePrompt: PolicyRuntime["encodePrompt"];
   readonly tools: readonly ToolDefinition[];
   /** Absent: a hint is for its own episode alone. */
-  readonly replay?: Replay;
+  readonly replay?: Rehearsal;
 }
 
 /** What a learner still has of what it consumed. */
-export interface Replay {
-  /** Consumed before, the oldest first: what the policy sees and says there is taught again, but their rewards count no second time. */
+export interface Rehearsal {
+  /** The oldest first: what the policy saw and said there is taught again, but their rewards count no second time. */
   readonly episodes: readonly JudgedEpisode[];
   /** Wishes that stand, the newest first: what the teacher hears in every episode, behind the episode's own hints. */
   readonly hints: readonly string[];
 }
 
+type Sample = TrainingSample & { readonly offset: number };
+
 /** The samples of a batch of episodes, and what was left out. */
 export interface Batch {
-  readonly samples: readonly (TrainingSample & { readonly offset: number })[];
-  /** How many of them, at the end, are of replayed episodes. */
-  readonly replayed: number;
+  readonly samples: readonly Sample[];
+  /** Of earlier episodes that are taught again. */
+  readonly replayed: readonly Sample[];
   readonly credit: CreditState;
   /** The wishes that stand after the batch. */
   readonly hints: readonly string[];
-  /** Samples that were too old or ill-formed. */
-  readonly dropped: number;
-  readonly withoutTokens: number;
-  /** Hinted steps whose prompt could not be built again token by token, and so have no teacher. */
-  readonly withoutTeacher: number;
+  /** The steps that are in no sample. */
+  readonly dropped: readonly { readonly of: StepRef; readonly reason: DropReason }[];
 }
 
 /** Whether an episode says anything that the policy can be trained on. */
 export function isInformative(episode: JudgedEpisode, signals: LearningSignals): boolean {
+  if (episode.skipped !== undefined) return false;
   const trainable = episode.steps.some(({ tokens }) => tokens !== undefined);
   const rewarded = signals !== "hints" && episode.steps.some(({ evidence }) => evidence);
   const hinted = signals !== "reward" && episode.steps.some(({ hints }) => hints.length > 0);
@@ -59,8 +59,9 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
 }
 
 /**
- * Turns judged episodes into training samples. Steps with neither credit nor hint are left out. A hint goes to all steps of
- * its episode since the user's last message, for it is that request that should have been answered otherwise.
+ * Turns judged episodes into training samples. Steps with neither credit nor lesson are left out. A hint goes to all steps of
+ * its episode since the user's last message, for it is that request that should have been answered otherwise. What was sampled with
+ * guidance is not credited, for it is not what the policy says by itself: it is taught, unless it was judged bad and nobody said why.
  */
 export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
   const rewards = rewardsOf(episodes, options);
@@ -72,45 +73,44 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     options.credit,
   );
   const isTaught = options.signals !== "reward" && !options.shuffledVotes;
-  const { episodes: earlier, hints: before } = options.replay ?? { episodes: [], hints: [] };
+  const { replay } = options;
+  const before = replay?.hints ?? [];
   const hints = isTaught ? episodes.reduce((standing, { steps }) => withHint(standing, hintOf(steps)), before) : before;
-  const samples: (TrainingSample & { offset: number })[] = [];
-  let dropped = 0;
-  let withoutTokens = 0;
-  let withoutTeacher = 0;
-  let replayed = 0;
-  for (const [i, { steps, offset }] of [...episodes, ...earlier].entries()) {
-    const isNew = i < episodes.length;
-    const own = isTaught ? hintOf(steps) : "";
-    const hint = !isTaught || options.replay === undefined ? own : withHint(hints, own).join(" ");
-    for (const [k, step] of steps.entries()) {
-      if (step.tokens === undefined) {
-        if (isNew) withoutTokens++;
-        continue;
-      }
-      const credit = options.signals === "hints" || !isNew ? 0 : credited.advantages[i]![k]!;
-      const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
-      if (advantage === 0 && hint === "") continue;
-      // What a teacher says at a step does not age as the step's reward does.
-      if ((isNew && options.staleness(step.policyVersion) > options.maxStaleness) || !isWellFormed(step)) {
-        if (isNew) dropped++;
-        continue;
-      }
-      const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (isNew && hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
-      if (advantage === 0 && teacherPromptIds === undefined) continue;
-      if (!isNew) replayed++;
-      samples.push({
-        of: step.of,
-        offset,
-        policyVersion: step.policyVersion,
-        tokens: step.tokens,
-        advantages: spreadOverTokens(advantage, step.tokens.mask),
-        ...(teacherPromptIds && { teacherPromptIds }),
-      });
-    }
-  }
-  return { samples, replayed, credit: credited.state, hints, dropped, withoutTokens, withoutTeacher };
+  const adviceFor = (steps: readonly JudgedStep[], { guidance = "" }: JudgedStep): string => {
+    const own = hintOf(steps);
+    if (!isTaught || (own === "" && guidance !== "" && steps.some(({ reward = 0 }) => reward < 0))) return "";
+    if (replay === undefined) return [guidance, own].filter(Boolean).join(" ");
+    return withHint(withHint(hints, guidance), own).join(" ");
+  };
+  const dropped: { of: StepRef; reason: DropReason }[] = [];
+  const sampleOf = ({ steps, offset }: JudgedEpisode, step: JudgedStep, credit: number): Sample | DropReason => {
+    const { of, policyVersion, tokens, guidance } = step;
+    if (tokens === undefined) return "noTokens";
+    const advice = adviceFor(steps, step);
+    const isUncredited = Math.abs(credit) < ROUNDING || (isTaught && guidance !== undefined);
+    const advantage = isUncredited ? 0 : credit;
+    if (advantage === 0 && advice === "") return "nothingLearned";
+    if (!isWellFormed(step)) return "malformed";
+    const lesson = advice === "" ? undefined : stepLesson({ ...step, tokens }, advice, options);
+    if (advantage === 0 && lesson === undefined) return "noTeacher";
+    const advantages = spreadOverTokens(advantage, tokens.mask);
+    return { of, offset, policyVersion, tokens, advantages, ...lesson };
+  };
+  const samples = episodes.flatMap((episode, i) =>
+    episode.steps.flatMap((step, k) => {
+      const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
+      const sample = sampleOf(episode, step, credit);
+      const isStale = options.staleness(step.policyVersion) > options.maxStaleness;
+      const reason = typeof sample === "string" ? sample : isStale ? "stale" : undefined;
+      if (reason !== undefined) dropped.push({ of: step.of, reason });
+      return typeof sample === "string" || isStale ? [] : [sample];
+    }),
+  );
+  // What a teacher says does not age as a reward does.
+  const replayed = (isTaught ? (replay?.episodes ?? []) : []).flatMap((episode) =>
+    episode.steps.map((step) => sampleOf(episode, step, 0)).filter((sample) => typeof sample !== "string"),
+  );
+  return { samples, replayed, credit: credited.state, hints, dropped };
 }
 
 /**
@@ -125,24 +125,15 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 
 function hintOf(steps: readonly JudgedStep[]): string {
   return [...new Set(steps.flatMap(({ hints }) => hints))].join(" ");
-}
-
-/** Undefined unless the plain prompt encodes to exactly the ids that were sampled from. */
-function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): readonly number[] | undefined {
-  const { messages, guidance } = step;
-  const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
-  if (hinted === undefined) return undefined;
-  const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
-  const plain = options.encodePrompt(seen, options.tools);
-  const { promptIds } = step.tokens!;
-  if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
-  return options.encodePrompt(hinted, options.tools);
 }
 
 /** Tokens taken greedily (temperature 0) were not drawn from any distribution that could be made likelier. */

@@ -1,13 +1,17 @@
-import { isInformative, type LearningSignals } from "./assemble-batch.js";
+import type { LearningSignals } from "../versions/batch-record.js";
+import { isInformative } from "./assemble-batch.js";
 import type { FoldedEpisode } from "./episode-fold.js";
-import { episodeReward, type JudgedEpisode } from "./judged-episode.js";
+import { episodeReward, type JudgedEpisode, judgedBefore } from "./judged-episode.js";
 
 /** Episodes without anything to learn that may wait before they are let go. */
 const MAX_IDLE = 256;
 
-/** The episodes that are ready and not consumed: those that became so together in the order of their sessions, whichever ended first. */
+/**
+ * The episodes that are ready and not consumed. Those that became so together come in the order of their sessions, whichever ended first;
+ * what was judged in an earlier run comes before them, in the order in which it was.
+ */
 export interface Backlog {
-  /** Takes in what became ready; an episode that comes again replaces itself. */
+  /** Takes in what became ready; an episode that comes again is judged again, and what is skipped not at all. */
   addReady(episodes: readonly FoldedEpisode[]): void;
   nextUnjudged(): FoldedEpisode | undefined;
   /** Moves the first unjudged episode on. */
@@ -37,12 +41,19 @@ export function openBacklog(signals: LearningSignals): Backlog {
   const informative = () => judged.filter((episode) => isInformative(episode, signals));
   return {
     addReady(episodes) {
-      for (const episode of episodes.toSorted(bySession)) unjudged = withEpisode(unjudged, episode);
+      for (const episode of episodes.toSorted(byTurn)) {
+        const others = judged.filter(({ episodeId }) => episodeId !== episode.episodeId);
+        judged = episode.skipped === undefined ? others : [...others, judgedBefore(episode, [])];
+        unjudged =
+          episode.skipped === undefined
+            ? withEpisode(unjudged, episode)
+            : unjudged.filter(({ episodeId }) => episodeId !== episode.episodeId);
+      }
     },
     nextUnjudged: () => unjudged[0],
     addJudged(episode) {
       unjudged = unjudged.slice(1);
-      judged = withEpisode(judged, episode);
+      judged = [...judged, episode];
     },
     get pending() {
       return informative().length + unjudged.length;
@@ -69,7 +80,9 @@ export function openBacklog(signals: LearningSignals): Backlog {
   };
 }
 
-function bySession(a: FoldedEpisode, b: FoldedEpisode): number {
+function byTurn(a: FoldedEpisode, b: FoldedEpisode): number {
+  if (a.judgedAt !== b.judgedAt)
+    return (a.judgedAt ?? Number.MAX_SAFE_INTEGER) - (b.judgedAt ?? Number.MAX_SAFE_INTEGER);
   if (a.sessionId === b.sessionId) return a.offset - b.offset;
   return a.sessionId < b.sessionId ? -1 : 1;
 }

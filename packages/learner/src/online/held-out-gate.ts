@@ -1,5 +1,6 @@
 import { mixSeed } from "@afterstate/core";
 import { type GateVerdict, judgeCandidate } from "../versions/gate.js";
+import { versionNumber } from "../versions/version-manifest.js";
 import type { OnlineLearnerOptions } from "./learner-options.js";
 
 const LIMITS = { maxKl: 5, minEntropy: 0, confidence: 0.99 };
@@ -26,7 +27,7 @@ export class HeldOutGate {
       candidate: await this.#scoresOf(candidate),
       metrics,
       limits: { ...LIMITS, ...limits },
-      seed: mixSeed(seed, candidate),
+      seed: mixSeed(seed, `v${versionNumber(candidate)}`),
     });
   }
 

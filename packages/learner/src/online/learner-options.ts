@@ -1,10 +1,13 @@
-import type { Clock, EventLog, Plugin, ToolDefinition } from "@afterstate/core";
+import type { Clock, EventLog, Plugin, StepRef, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions } from "../credit/step-credit.js";
-import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions } from "../types.js";
+import type { CostSignal } from "../signals/cost-signal.js";
+import type { HintAcceptance } from "../signals/hint-acceptance.js";
+import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions, Verifier } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
-import type { LearningSignals } from "./assemble-batch.js";
+import type { Replay, StepExplanation } from "./learner-answers.js";
 import type { RollbackRule } from "./reward-watch.js";
 
 /** What an online learner is made of. */
@@ -14,8 +17,14 @@ export interface OnlineLearnerOptions {
   /** The log that the agent writes. Read only; signals and policy events go through the agent. */
   readonly log: EventLog;
   readonly judge: StepJudge;
-  /** Without it only corrections given as explicit feedback are hints. */
-  readonly hintReader?: HintReader;
+  /** Check steps without a model; what they say overrides the judge. */
+  readonly verifiers?: readonly Verifier[];
+  /** Takes what a step cost off its credit. Default: cost does not count. */
+  readonly cost?: CostSignal;
+  /** Without any only corrections given as explicit feedback are hints. */
+  readonly hintReader?: HintReader | readonly HintReader[];
+  /** Which hints teach. Default: all. */
+  readonly hintAcceptance?: HintAcceptance;
   /** Where versions are kept. Without it they live as long as the process, and learning starts with what the log gains from then on. */
   readonly store?: VersionStore;
   /** Scores 0–1 of a version on held-out episodes, always the same ones in the same order. */
@@ -87,6 +96,25 @@ export interface OnlineLearner extends Plugin {
   resume(): void;
   /** Serves another version from now on. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
   rollback(version: string): Promise<void>;
+  /**
+   * Makes the policy as if a user had never been there: learning is done again from the base, over the log without the sessions in which
+   * the user took part, while the old version serves; then one of a new line of versions serves, and those of the old line, with all
+   * that was known of their rewards and credit, are gone. The wish is kept in the log: later sessions of the user are not learned from.
+   *
+   * @throws AgentError `learner/no-store` without a store, `learner/off`, `learner/not-started`.
+   */
+  unlearn(userId: string): Promise<void>;
+  /** Lifts the wish to unlearn a user: sessions that begin from now on are learned from. */
+  learnFromAgain(userId: string): Promise<void>;
+  /**
+   * Makes a version again from the log, the base and the records of updates, and compares it bit for bit with what it was; a learner
+   * that no agent has as a plugin can do so, too.
+   *
+   * @throws AgentError `policy/unknown-version`, `learner/no-store`.
+   */
+  replay(version: string): Promise<Replay>;
+  /** What was said about a step, what credit and advice came of it, and which update trained on it, or why none did. */
+  explain(of: StepRef): Promise<StepExplanation>;
   report(): LearnerReport;
   /** Finishes what is being done, and starts nothing more. */
   stop(): Promise<void>;

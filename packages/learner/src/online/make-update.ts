@@ -1,21 +1,11 @@
 import type { ToolDefinition } from "@afterstate/core";
-import type { CreditOptions, CreditState } from "../credit/step-credit.js";
-import type { PolicyRuntime, PolicyWeights, UpdateOptions, UpdateRequest } from "../types.js";
+import type { CreditState } from "../credit/step-credit.js";
+import type { PolicyRuntime, PolicyWeights, UpdateRequest } from "../types.js";
+import type { UpdateRecipe } from "../versions/batch-record.js";
 import { versionNumber } from "../versions/version-manifest.js";
-import { assembleBatch, type Batch, type LearningSignals, type Replay } from "./assemble-batch.js";
+import { assembleBatch, type Batch, type Rehearsal } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { DEFAULT_UPDATE, type OnlineLearnerOptions } from "./learner-options.js";
-
-/** What of a learner's options decides how updates are made. */
-export interface UpdateRecipe {
-  readonly signals: LearningSignals;
-  readonly credit: CreditOptions;
-  readonly shuffledVotes: boolean;
-  readonly maxStaleness: number;
-  readonly update: UpdateOptions;
-  /** See `OnlineLearnerOptions`. */
-  readonly replayEpisodes: number;
-}
 
 /** What one update is made of, beside the weights that it starts from. */
 export interface UpdateMaterial {
@@ -28,20 +18,26 @@ export interface UpdateMaterial {
   readonly seed: number;
   /** Tools in the prompts that the teacher sees. */
   readonly tools: readonly ToolDefinition[];
-  /** What is left of earlier batches. */
-  readonly replay: Replay;
+  /** What is left of earlier batches. Absent: hints are for their own episodes alone. */
+  readonly replay?: Rehearsal;
 }
 
 /** The recipe of a learner. */
-export function recipeOf(options: OnlineLearnerOptions): UpdateRecipe {
-  const { signals, credit, control, maxStaleness = 4, replayEpisodes = 0, update } = options;
+export function recipeOf({
+  signals,
+  credit,
+  control,
+  maxStaleness = 4,
+  replayEpisodes,
+  update,
+}: OnlineLearnerOptions): UpdateRecipe {
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
     shuffledVotes: control === "shuffled-votes",
     maxStaleness,
     update: { ...DEFAULT_UPDATE, ...update },
-    replayEpisodes,
+    ...(replayEpisodes && { replayEpisodes }),
   };
 }
 
@@ -51,7 +47,8 @@ export function updateBatch(
   { episodes, credit, lineage, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): Batch {
-  return assembleBatch(episodes, credit, {
+  const learned = episodes.filter(({ skipped }) => skipped === undefined);
+  const batch = assembleBatch(learned, credit, {
     signals: recipe.signals,
     credit: recipe.credit,
     shuffledVotes: recipe.shuffledVotes,
@@ -63,8 +60,12 @@ export function updateBatch(
     maxStaleness: recipe.maxStaleness,
     encodePrompt,
     tools,
-    ...(recipe.replayEpisodes > 0 && { replay }),
+    ...(replay && { replay }),
   });
+  const skipped = episodes.flatMap(({ steps, skipped }) =>
+    skipped === undefined ? [] : steps.map(({ of }) => ({ of, reason: skipped })),
+  );
+  return { ...batch, dropped: [...skipped, ...batch.dropped] };
 }
 
 /** What the trainer is asked for. */
@@ -74,6 +75,6 @@ export function updateRequest(
   from: Pick<UpdateRequest, "weights" | "reference"> & { readonly optimizer: PolicyWeights | undefined },
 ): UpdateRequest {
   const { weights, optimizer, reference } = from;
-  const { samples } = batch;
+  const samples = [...batch.samples, ...batch.replayed];
   return { weights, ...(optimizer && { optimizer }), reference, samples, options: recipe.update };
 }

@@ -1,3 +1,4 @@
+import { AgentError } from "@afterstate/core";
 import { NO_COUNTS } from "../versions/version-manifest.js";
 import type { OnlineLearner, OnlineLearnerOptions } from "./learner-options.js";
 import { RunningLearner } from "./running-learner.js";
@@ -25,9 +26,17 @@ export function onlineLearner(options: OnlineLearnerOptions): OnlineLearner {
     pause: () => learner.pause(),
     resume: () => learner.resume(),
     rollback: (version) => learner.rollback(version),
+    unlearn: (userId) => learner.unlearn(userId),
+    learnFromAgain: (userId) => learner.learnFromAgain(userId),
+    replay: (version) => learner.replay(version),
+    explain: (of) => learner.explain(of),
     report: () => learner.report(),
     stop: () => learner.stop(),
   };
+}
+
+async function isOff(): Promise<never> {
+  throw new AgentError("learner/off", "a learner that is off does nothing; make it in the mode shadow or live");
 }
 
 function idleLearner({ policy }: OnlineLearnerOptions): OnlineLearner {
@@ -37,6 +46,10 @@ function idleLearner({ policy }: OnlineLearnerOptions): OnlineLearner {
     pause: () => {},
     resume: () => {},
     rollback: async (version) => policy.serve(version),
+    unlearn: isOff,
+    learnFromAgain: isOff,
+    replay: isOff,
+    explain: isOff,
     report: () => ({ ...NO_COUNTS, version: policy.serving, meanReward: 0, pending: 0 }),
     stop: async () => {},
   };

@@ -16,14 +16,20 @@ export interface ServedVersions {
   /** Parent, parent's parent and so on. */
   ancestorsOf(version: string): Promise<readonly string[]>;
   remember(version: string, ancestors: readonly string[]): void;
+  /** Unloads what another account of the same policy does not hold. */
+  leaveTo(others: ServedVersions): void;
+  readonly loaded: ReadonlySet<string>;
   /** Unloads what is neither base nor serving nor, where there is no store to bring it back, among the newest `keep`. */
   trim(serving: string, keep: number): void;
 }
 
-/** Keeps account of a policy's versions. The policy's serving version at the time of the call is the base. */
-export function servedVersions(policy: PolicyRuntime, store: VersionStore | undefined): ServedVersions {
-  const base = policy.serving;
-  const reference = policy.weights(base);
+/** Keeps account of a policy's versions. @param came the version that came with the policy. */
+export function servedVersions(
+  policy: PolicyRuntime,
+  store: VersionStore | undefined,
+  came: { readonly version: string; readonly weights: PolicyWeights },
+): ServedVersions {
+  const { version: base, weights: reference } = came;
   const loaded = new Set([base]);
   const lineage = new Map<string, readonly string[]>([[base, []]]);
   const versions: ServedVersions = {
@@ -50,6 +56,10 @@ export function servedVersions(policy: PolicyRuntime, store: VersionStore | unde
       return lineage.get(version) ?? (await store?.manifest(version))?.ancestors ?? [];
     },
     remember: (version, ancestors) => void lineage.set(version, ancestors),
+    loaded,
+    leaveTo(others) {
+      for (const version of [...loaded]) if (!others.loaded.has(version)) versions.unload(version);
+    },
     trim(serving, keep) {
       const spare = [...loaded].filter((version) => version !== base && version !== serving);
       const kept = store === undefined ? keep : 0;

@@ -2,8 +2,8 @@ import type { LearnerParts } from "./learner-parts.js";
 import { rewardFell } from "./reward-watch.js";
 
 /** Tells of what the last commit implies. */
-export async function tellOutbox({ ledger, emit }: LearnerParts): Promise<void> {
-  for (const event of ledger.pointer.outbox) await emit(event);
+export async function tellOutbox({ ledger, surroundings }: LearnerParts): Promise<void> {
+  for (const event of ledger.pointer.outbox) await surroundings.emit(event);
 }
 
 /** Serves another version from now on. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
@@ -38,10 +38,10 @@ export async function watchReward(parts: LearnerParts): Promise<void> {
 }
 
 /** Frees what neither serves nor can be rolled back to. Must not throw. */
-export async function tidy({ ledger, versions, gate, options, tellFailure }: LearnerParts): Promise<void> {
+export async function tidy({ ledger, versions, gate, options, surroundings }: LearnerParts): Promise<void> {
   const { keepVersions = 8, store } = options;
   const { version } = ledger.pointer;
   gate.keepOnly(version);
   versions.trim(version, keepVersions);
-  await store?.prune(keepVersions, version).catch((cause) => tellFailure(cause));
+  await store?.prune(keepVersions, version).catch((cause) => surroundings.tellFailure(cause));
 }

@@ -1,4 +1,4 @@
-import { type ToolDefinition, type TokenRecord, withGuidance } from "@afterstate/core";
+import { type TokenRecord, type ToolDefinition, withGuidance } from "@afterstate/core";
 import type { PolicyRuntime } from "../types.js";
 import type { JudgedStep } from "./judged-episode.js";
 
@@ -21,8 +21,10 @@ export interface StepLesson {
 export function stepLesson(
   { messages, guidance, tokens }: JudgedStep & { readonly tokens: TokenRecord },
   advice: string,
-  tools: readonly ToolDefinition[],
-  encodePrompt: PolicyRuntime["encodePrompt"],
+  {
+    encodePrompt,
+    tools,
+  }: { readonly encodePrompt: PolicyRuntime["encodePrompt"]; readonly tools: readonly ToolDefinition[] },
 ): StepLesson | undefined {
   const advised = withGuidance(messages, advice);
   if (advised === undefined) return undefined;

@@ -1,5 +1,6 @@
 import type { AgentEvent, StepRef } from "@afterstate/core";
 import type { CreditState } from "../credit/step-credit.js";
+import { countDropped, type DroppedSteps } from "./drop-reason.js";
 
 /** What of the event log a version has learned from, and what credit remembered then. */
 export interface LearnedUpTo {
@@ -24,11 +25,11 @@ export interface VersionManifest {
   readonly promoted: boolean;
   /** The steps it was trained on, each with the log offset of its episode's start. */
   readonly samples: readonly { readonly of: StepRef; readonly offset: number }[];
-  /** The steps of earlier batches that it was taught on again, without their rewards. */
-  readonly replayed?: readonly { readonly of: StepRef; readonly offset: number }[];
   readonly gate: Readonly<Record<string, number>>;
   readonly metrics: Readonly<Record<string, number>>;
   readonly learned: LearnedUpTo;
+  /** The sequence of the batch that it was made of: see `BatchRecord`. */
+  readonly batch: number;
 }
 
 /** Reward of the episodes that one version answered: count, mean and sum of squared deviations (Welford). */
@@ -45,13 +46,12 @@ export interface LearnerCounts {
   readonly rejections: number;
   readonly rollbacks: number;
   readonly episodes: number;
+  /** Steps that were trained on. */
   readonly samples: number;
-  /** Samples of earlier batches that were taught again; none of them is in `samples`. */
+  /** Steps of earlier batches that were taught again; none of them counts in `samples`. */
   readonly replayed: number;
-  /** Samples that were too old, ill-formed, or in an update that failed. */
-  readonly dropped: number;
-  /** Steps without token record: of a hosted model, or text alone. */
-  readonly withoutTokens: number;
+  /** Steps of consumed episodes that were not. */
+  readonly dropped: DroppedSteps;
 }
 
 /** Nothing has happened yet. */
@@ -63,8 +63,7 @@ export const NO_COUNTS: LearnerCounts = {
   episodes: 0,
   samples: 0,
   replayed: 0,
-  dropped: 0,
-  withoutTokens: 0,
+  dropped: countDropped([]),
 };
 
 /**
@@ -74,6 +73,12 @@ export const NO_COUNTS: LearnerCounts = {
 export interface ServingPointer {
   /** Counts the commits. */
   readonly sequence: number;
+  /** How often learning was begun again from the base: the versions of line n are named `v<number>.<n>`, those of line 0 `v<number>`. */
+  readonly line: number;
+  /** The sequence of the last batch that counts; 0 before the first. */
+  readonly lastBatch: number;
+  /** The log offset after the last wish to unlearn a user that the line knows of. */
+  readonly unlearnedUpTo: number;
   readonly version: string;
   readonly ancestors: readonly string[];
   /** The highest version number given out. Folders beyond it are left-overs of a crash. */
@@ -85,8 +90,20 @@ export interface ServingPointer {
   readonly outbox: readonly AgentEvent[];
 }
 
-/** The number N of a version named `v<N>`; 0 for the version that came with the policy. */
+const VERSION = /^v(\d+)(?:\.(\d+))?$/;
+
+/** The id of a line's version. */
+export function versionName(number: number, line: number): string {
+  return line === 0 ? `v${number}` : `v${number}.${line}`;
+}
+
+/** The number N of a version named `v<N>` or `v<N>.<line>`; 0 for the version that came with the policy. */
 export function versionNumber(version: string): number {
-  const found = /^v(\d+)$/.exec(version);
-  return found ? Number(found[1]) : 0;
+  return Number(VERSION.exec(version)?.[1] ?? 0);
+}
+
+/** The line of a version; undefined for what is no name of a learned version. */
+export function versionLine(version: string): number | undefined {
+  const found = VERSION.exec(version);
+  return found ? Number(found[2] ?? 0) : undefined;
 }
