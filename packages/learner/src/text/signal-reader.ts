@@ -37,7 +37,11 @@ export function openSignalReader(options: {
         fold.release(episodeId);
       }
       for (const episode of ready.slice(-MOST_KEPT))
-        await judgeEpisode(episode, { judge, hintReaders: [hintReader], readsHints: true, tools: [] }, { now, emit, onFailure });
+        await judgeEpisode(
+          episode,
+          { judge, hintReaders: [hintReader], readsHints: true, tools: [] },
+          { now, emit, onFailure },
+        );
     },
   };
 }
