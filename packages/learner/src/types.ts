@@ -10,6 +10,7 @@ import type {
   ToolDefinition,
 } from "@afterstate/core";
 import type { Objective } from "./objectives/objective.js";
+import type { OffPolicyCorrection } from "./objectives/off-policy.js";
 
 /** One named array of a policy's weights or of its optimizer's state. */
 export interface WeightArray {
@@ -25,6 +26,8 @@ export interface PolicyRuntime {
   readonly backend: string;
   /** The version that new requests take. */
   readonly serving: string;
+  /** The versions that can be asked for. */
+  readonly versions: readonly string[];
   /** Makes a version's weights available under its id. @throws AgentError `checkpoint/mismatch` when they do not fit the architecture. */
   load(version: string, weights: PolicyWeights): void;
   /** New requests take this version from now on. @throws AgentError `policy/unknown-version`. */
@@ -34,6 +37,8 @@ export interface PolicyRuntime {
   weights(version: string): PolicyWeights;
   /** A model that follows `serving`, or stays on one version when it is given. */
   model(version?: string): LanguageModel;
+  /** What a token writes: its UTF-8 bytes, which need not be whole characters. Empty for one that ends a response. */
+  tokenBytes(id: number): Uint8Array;
   /** The prompt ids of a request, as sampling would see them. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
   /**
@@ -57,6 +62,8 @@ export interface LearnedStep {
   readonly messages: readonly Message[];
   /** Learned text that the policy saw besides: see `withGuidance`. */
   readonly guidance?: string;
+  /** What it could call, where that was not up to the agent. */
+  readonly tools?: readonly ToolDefinition[];
   /** The assistant's text, or its tool calls as text. */
   readonly response: string;
   readonly tokens?: TokenRecord;
@@ -85,6 +92,8 @@ export interface TrainingSample {
   readonly advantages: readonly number[];
   /** The prompt with the hindsight hint in it, when there is one: what the teacher sees. */
   readonly teacherPromptIds?: readonly number[];
+  /** What the hint counts, 0–1. Default 1. */
+  readonly teacherWeight?: number;
 }
 
 /**
@@ -138,24 +147,41 @@ export interface UpdateOptions {
   readonly gradientClip: number;
   /** Loss = Σ over tokens ÷ this constant (an explicit denominator: see algorithms of aggregation). */
   readonly lossDenominator: number;
+  /** How samples of other versions are corrected, where there is no `objective`. Default: weights of each token, at most 2. */
+  readonly offPolicy?: OffPolicyCorrection;
+}
+
+/** How far one update may move the policy, whatever it was trained on. */
+export interface TrustRegion {
+  /** Responses at whose tokens the movement is measured: always the same ones, of no user. */
+  readonly probe: readonly TokenRecord[];
+  /** Mean of KL(π_new ‖ π_old) over the vocabulary, at the probe's tokens. In nats a token. */
+  readonly maxKl: number;
 }
 
 /** One update, a function of its arguments alone. */
 export interface UpdateRequest {
   readonly weights: PolicyWeights;
+  /** The version that the weights are: samples of another one are corrected. Absent: their age does not count. */
+  readonly version?: string;
   /** Adam's moments under `<weight>.exp_avg` and `<weight>.exp_avg_sq`, and `step`. Absent at the first update. */
   readonly optimizer?: PolicyWeights;
   /** The frozen policy of the KL term. */
   readonly reference: PolicyWeights;
   readonly samples: readonly TrainingSample[];
   readonly options: UpdateOptions;
+  /** Bounds the step. Absent: the optimizer's own. */
+  readonly trustRegion?: TrustRegion;
 }
 
 /** What an update made. */
 export interface UpdateResult {
   readonly weights: PolicyWeights;
   readonly optimizer: PolicyWeights;
-  /** loss, policyLoss, kl, entropy, clipFraction, importanceRatioMax, gradientNorm, teacherDelta, tokens, seconds. */
+  /**
+   * loss, policyLoss, kl, entropy, clipFraction, importanceRatioMax, gradientNorm, teacherDelta, staleTokens, staleWeight, tokens, seconds;
+   * with a trust region stepKl, stepKlAsked, stepShare and probeSeconds, too.
+   */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -164,6 +190,8 @@ export interface PolicyTrainer {
   readonly backend: string;
   /** @throws AgentError `learner/non-finite-loss`: nothing has changed then. */
   update(request: UpdateRequest): Promise<UpdateResult>;
+  /** Holds an update between two of its passes until it is let go: it comes out the same to the bit. Absent: updates are not held. */
+  hold?(held: boolean): void;
   dispose(): Promise<void>;
 }
 

@@ -23,6 +23,7 @@ function episode(nextStates: readonly NextState[], known: ReadonlyMap<string, Si
     episodeId: "s/0",
     sessionId: "s",
     offset: 0,
+    startedAt: 0,
     steps: [
       {
         of: { episodeId: "s/0", stepIndex: 0 },

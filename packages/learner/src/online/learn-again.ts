@@ -34,8 +34,10 @@ async function learnAgain(parts: LearnerParts, isStopped: () => boolean): Promis
   const old = ledger.pointer;
   const { line, store } = await requireStore(options).nextLine(unlearned.upTo);
   const policy = rehearsal(options.policy, base.version);
+  // Nobody is there to try a candidate on: the gate decides.
+  const { canary: _, ...lasting } = options;
   const again = openParts(
-    { ...options, policy, store },
+    { ...lasting, policy, store },
     {
       ...surroundings,
       emit: async (event) => (event.type === "signal" ? surroundings.emit(event) : undefined),
@@ -45,7 +47,7 @@ async function learnAgain(parts: LearnerParts, isStopped: () => boolean): Promis
   try {
     again.ledger.beginLine(line, unlearned.upTo);
     await recoverLearner(again);
-    await advance(again, isStopped);
+    await advance(again, isStopped, () => true);
     if (isStopped()) return false;
     const { version, ancestors } = again.ledger.pointer;
     const served = { type: "policy-promotion", version, parent: ancestors[0] ?? base.version, gate: {} } as const;
@@ -58,7 +60,7 @@ async function learnAgain(parts: LearnerParts, isStopped: () => boolean): Promis
     await again.ledger.commit({ gained: {}, events: [version === base.version ? nothing : served] });
   } finally {
     policy.serve(base.version);
-    again.versions.trim(base.version, 0);
+    again.versions.trim([base.version], 0);
   }
   await requireStore(options).adoptNextLine();
   return true;
@@ -81,6 +83,9 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     get serving() {
       return serving;
     },
+    get versions() {
+      return policy.versions;
+    },
     load: (version, weights) => policy.load(version, weights),
     serve(version) {
       policy.weights(version);
@@ -90,6 +95,7 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     weights: (version) => policy.weights(version),
     score: (version, responses) => policy.score(version, responses),
     model: (version) => policy.model(version ?? serving),
+    tokenBytes: (id) => policy.tokenBytes(id),
     encodePrompt: (messages, tools) => policy.encodePrompt(messages, tools),
     dispose() {},
   };

@@ -1,13 +1,16 @@
 import { AgentError, mixSeed } from "@afterstate/core";
+import type { Alarm } from "../safety/alarm.js";
+import { NO_FEEDBACK } from "../safety/feedback-guard.js";
+import { noteUpdate } from "../safety/note-update.js";
+import { NO_SAFETY, withAlarms, withEpisodes, withServing } from "../safety/safety-state.js";
 import type { ConsumedEpisode, UpdateDigests, UpdateRecord } from "../versions/batch-record.js";
 import { countDropped } from "../versions/drop-reason.js";
 import { digestsOf } from "../versions/version-files.js";
 import { versionName } from "../versions/version-manifest.js";
-import type { Batch } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import type { LearnerParts } from "./learner-parts.js";
 import { errorPayload, type LedgerEntry } from "./ledger.js";
-import { recipeOf, updateBatch, updateRequest } from "./make-update.js";
+import { type GuardedBatch, recipeOf, updateBatch, updateRequest } from "./make-update.js";
 import { tellOutbox, tidy } from "./serving-changes.js";
 
 /** Ancestors that a version remembers. */
@@ -19,11 +22,12 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
   const tools = parts.surroundings.tools();
   const { policy, trainer, mode, store, seed = 0 } = options;
   const { version: parent, ancestors: elders, lastNumber, sequence, line, learned } = ledger.pointer;
-  const recipe = recipeOf(options);
+  const recipe = recipeOf(options, await parts.trustRegion());
   const ancestors = [parent, ...elders].slice(0, MAX_ANCESTORS);
   const material = {
     episodes,
     credit: learned.credit,
+    ...(learned.feedback && { feedback: learned.feedback }),
     lineage: ancestors,
     seed: mixSeed(seed, "votes", lastNumber),
     tools,
@@ -39,8 +43,11 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     const weights = policy.weights(parent);
     const result = await trainer.update(updateRequest(recipe, batch, { weights, optimizer, reference }));
     versions.load(candidate, result.weights);
-    const { accepted, numbers } = await gate.judge(candidate, parent, result.metrics);
-    const promoted = accepted && mode === "live";
+    const verdict = await gate.judge(candidate, parent, result.metrics);
+    const { accepted, numbers } = verdict;
+    const served = accepted && mode === "live";
+    const promoted = served && options.canary === undefined;
+    const tried = served && !promoted;
     let digests: UpdateDigests | undefined;
     if (store !== undefined && !accepted) digests = digestsOf(result);
     if (store !== undefined && accepted) {
@@ -61,6 +68,10 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     const metrics = { ...result.metrics, gateAccepted: accepted ? 1 : 0 };
     const updated = { type: "policy-update", candidate, parent, samples: samples.length, metrics } as const;
     const promotion = { type: "policy-promotion", version: candidate, parent, gate: numbers } as const;
+    const before = withEpisodes(ledger.pointer.safety ?? NO_SAFETY, episodes, parts.isHeldOut);
+    const noted = noteUpdate(before, { batch, verdict, metrics: result.metrics }, options.drift);
+    const since = parts.reader.cursor;
+    const canary = { version: candidate, ancestors, since, gate: numbers };
     await commitBatch(
       parts,
       episodes,
@@ -68,6 +79,9 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
       {
         lastNumber: lastNumber + 1,
         ...(promoted && { version: candidate, ancestors }),
+        safety: promoted
+          ? withServing(noted.state, since)
+          : { ...noted.state, ...(tried && { canary, liftSince: noted.state.liftSince ?? since }) },
         gained: {
           updates: 1,
           promotions: promoted ? 1 : 0,
@@ -75,7 +89,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
           samples: samples.length,
           replayed: batch.replayed.length,
         },
-        events: promoted ? [updated, promotion] : [updated],
+        events: [updated, ...(promoted ? [promotion] : []), ...noted.alarms.map(alarmEvent)],
       },
       {
         candidate,
@@ -85,6 +99,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
         promoted,
         recipe,
         credit: material.credit,
+        ...(recipe.feedback && { feedback: learned.feedback ?? NO_FEEDBACK }),
         seed: material.seed,
         tools,
         ...(replay && { replay: { ...replay, episodes: replay.episodes.map(consumedEpisode) } }),
@@ -93,6 +108,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
         ...(digests && { digests }),
       },
       () => {
+        if (tried) versions.trialOptimizer = result.optimizer;
         if (!promoted) return;
         versions.optimizer = result.optimizer;
         versions.remember(candidate, ancestors);
@@ -107,7 +123,8 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     const failed = { ...batch, samples: [], dropped: [...batch.dropped, ...lost] };
     return commitBatch(parts, episodes, failed, { gained: {}, events: [errorPayload(cause)] });
   } finally {
-    if (ledger.pointer.version !== candidate) versions.unload(candidate);
+    const { version, safety } = ledger.pointer;
+    if (version !== candidate && safety?.canary?.version !== candidate) versions.unload(candidate);
     await tidy(parts);
   }
 }
@@ -116,15 +133,19 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
 async function commitBatch(
   parts: LearnerParts,
   episodes: readonly JudgedEpisode[],
-  batch: Batch,
+  batch: GuardedBatch,
   entry: LedgerEntry,
   update?: UpdateRecord,
   serve: () => void = () => {},
 ): Promise<void> {
   const { ledger, backlog, fold } = parts;
-  const { samples, dropped } = batch;
+  const { samples, dropped, alarms } = batch;
+  const { safety = NO_SAFETY } = ledger.pointer;
+  const untrained = withAlarms(withEpisodes(safety, episodes, parts.isHeldOut), alarms);
   await ledger.commit({
+    safety: untrained,
     ...entry,
+    events: entry.safety === undefined ? [...entry.events, ...alarms.map(alarmEvent)] : entry.events,
     gained: { ...entry.gained, episodes: episodes.length, dropped: countDropped(dropped) },
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
@@ -136,7 +157,7 @@ async function commitBatch(
     },
   });
   backlog.remove(episodes);
-  parts.consumed.add(episodes.filter(({ skipped }) => skipped === undefined));
+  parts.consumed.add(batch.trusted);
   for (const { episodeId } of episodes) fold.release(episodeId);
   serve();
   await tellOutbox(parts);
@@ -145,15 +166,20 @@ async function commitBatch(
 function learnedUpTo(
   { ledger, fold, backlog, reader }: LearnerParts,
   episodes: readonly JudgedEpisode[],
-  batch: Batch,
+  batch: GuardedBatch,
 ) {
   const open = [...fold.unready(), ...backlog.offsetsWithout(episodes)];
-  return { ...ledger.learnedUpTo(episodes, batch.credit, open, reader.cursor), hints: batch.hints };
+  return { ...ledger.learnedUpTo(episodes, batch, open, reader.cursor), hints: batch.hints };
 }
 
 /** As the books have it. */
-function consumedEpisode({ episodeId, offset, steps }: JudgedEpisode): ConsumedEpisode {
-  return { episodeId, offset, signals: steps.flatMap(({ signalIds }) => [...signalIds.keys()]) };
+function consumedEpisode({ episodeId, offset, steps, skipped }: JudgedEpisode): ConsumedEpisode {
+  const signals = steps.flatMap(({ signalIds }) => [...signalIds.keys()]);
+  return { episodeId, offset, signals, ...(skipped && { skipped }) };
+}
+
+function alarmEvent(alarm: Alarm) {
+  return { type: "alarm", ...alarm } as const;
 }
 
 /** A disk that is full or away: the batch is kept and tried again. */

@@ -1,6 +1,8 @@
 import type { AgentEvent, LogRecord, ToolDefinition } from "@afterstate/core";
 import { systemClock } from "@afterstate/core";
-import type { PolicyWeights } from "../types.js";
+import { drawProbe } from "../safety/probe.js";
+import { isHeldOut } from "../safety/session-draw.js";
+import type { PolicyWeights, TrustRegion } from "../types.js";
 import { versionNumber } from "../versions/version-manifest.js";
 import { type Backlog, openBacklog } from "./backlog.js";
 import { type ConsumedEpisodes, consumedEpisodes } from "./consumed-episodes.js";
@@ -24,6 +26,9 @@ export interface LearnerParts {
   readonly reader: LogReader;
   readonly unlearned: UnlearnedUsers;
   readonly surroundings: LearnerSurroundings;
+  isHeldOut(sessionId: string): boolean;
+  /** What bounds updates; drawn from the base at the first call. */
+  trustRegion(): Promise<TrustRegion | undefined>;
   now(): number;
 }
 
@@ -47,6 +52,8 @@ export interface LearnerSurroundings {
 export function openParts(options: OnlineLearnerOptions, surroundings: LearnerSurroundings): LearnerParts {
   const { policy, store, signals, log } = options;
   const now = () => (options.clock ?? systemClock).now();
+  const holdout = { share: options.holdoutShare ?? 0, seed: options.seed ?? 0 };
+  const heldOut = (sessionId: string) => isHeldOut(sessionId, holdout);
   const ledger = new Ledger(surroundings.base.version, store, now);
   const fold = foldEpisodes((id, offset) => ledger.isConsumed(id, offset));
   const unlearned = unlearnedUsers();
@@ -57,17 +64,29 @@ export function openParts(options: OnlineLearnerOptions, surroundings: LearnerSu
     unlearned.take(record);
     fold.take(record);
   };
+  let region: Promise<TrustRegion | undefined> | undefined;
   return {
     options,
     ledger,
     versions: servedVersions(policy, store, surroundings.base),
     fold,
-    backlog: openBacklog(signals),
+    backlog: openBacklog(signals, heldOut),
     consumed: consumedEpisodes(options.replayEpisodes ?? 0),
     gate: new HeldOutGate(options),
     reader: new LogReader(log, take),
     unlearned,
     surroundings,
+    isHeldOut: heldOut,
+    trustRegion: () => (region ??= regionOf(options, surroundings)),
     now,
   };
+}
+
+async function regionOf(
+  { trustRegion, policy, seed = 0 }: OnlineLearnerOptions,
+  { base, tools }: LearnerSurroundings,
+): Promise<TrustRegion | undefined> {
+  if (trustRegion === undefined) return undefined;
+  const { contexts, maxKl } = trustRegion;
+  return { probe: await drawProbe(policy, base.version, contexts, { tools: tools(), seed }), maxKl };
 }

@@ -1,25 +1,21 @@
 import { AgentError, type AgentEvent, type EventPayloads, messageOf } from "@afterstate/core";
 import { type CreditState, EMPTY_CREDIT } from "../credit/step-credit.js";
+import type { FeedbackState } from "../safety/feedback-guard.js";
+import type { SafetyState } from "../safety/safety-state.js";
 import type { BatchRecord } from "../versions/batch-record.js";
 import { DROP_REASONS } from "../versions/drop-reason.js";
-import {
-  type LearnedUpTo,
-  type LearnerCounts,
-  NO_COUNTS,
-  type RewardStatistics,
-  type ServingPointer,
-} from "../versions/version-manifest.js";
+import { type LearnedUpTo, type LearnerCounts, NO_COUNTS, type ServingPointer } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
 import { rewardByVersion } from "./backlog.js";
 import type { JudgedEpisode } from "./judged-episode.js";
-import { addReward } from "./reward-watch.js";
+import { addReward, type RewardStatistics } from "./reward-watch.js";
 
 /** An event that the learner tells. */
 export type LearnerEvent = {
-  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "error"]: {
+  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "alarm" | "error"]: {
     readonly type: K;
   } & EventPayloads[K];
-}["policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "error"];
+}["policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "alarm" | "error"];
 
 /** A batch without what the ledger knows of it. */
 export type BatchEntry = Pick<BatchRecord, "episodes" | "samples" | "dropped" | "update">;
@@ -30,6 +26,7 @@ export interface LedgerEntry {
   readonly ancestors?: readonly string[];
   readonly lastNumber?: number;
   readonly learned?: LearnedUpTo;
+  readonly safety?: SafetyState;
   readonly unlearnedUpTo?: number;
   /** Episodes whose rewards now count. */
   readonly rewarded?: readonly JudgedEpisode[];
@@ -122,7 +119,7 @@ export class Ledger {
    */
   learnedUpTo(
     episodes: readonly JudgedEpisode[],
-    credit: CreditState,
+    { credit, feedback }: { readonly credit: CreditState; readonly feedback?: FeedbackState | undefined },
     openOffsets: readonly number[],
     end: number,
   ): LearnedUpTo {
@@ -130,7 +127,7 @@ export class Ledger {
     const starts = new Map(this.#consumed);
     for (const episode of episodes) starts.set(episode.episodeId, episode.offset);
     const consumed = [...starts].filter(([, start]) => start >= offset).map(([id]) => id);
-    return { offset, consumed, credit };
+    return { offset, consumed, credit, ...(feedback && { feedback }) };
   }
 
   rewardsOf(version: string, further: readonly number[]): RewardStatistics | undefined {

@@ -1,7 +1,19 @@
 import type { ToolDefinition } from "@afterstate/core";
 import type { CreditState } from "../credit/step-credit.js";
-import type { PolicyRuntime, PolicyWeights, UpdateRequest } from "../types.js";
+import type { Alarm } from "../safety/alarm.js";
+import {
+  FEEDBACK_RULE,
+  type FeedbackState,
+  guardFeedback,
+  knownUsers,
+  NO_FEEDBACK,
+  userOf,
+} from "../safety/feedback-guard.js";
+import { capInfluence } from "../safety/influence.js";
+import { isHeldOut } from "../safety/session-draw.js";
+import type { PolicyRuntime, PolicyWeights, TrustRegion, UpdateRequest } from "../types.js";
 import type { UpdateRecipe } from "../versions/batch-record.js";
+import type { DropReason } from "../versions/drop-reason.js";
 import { versionNumber } from "../versions/version-manifest.js";
 import { assembleBatch, type Batch, type Rehearsal } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
@@ -12,6 +24,8 @@ export interface UpdateMaterial {
   readonly episodes: readonly JudgedEpisode[];
   /** What credit remembers from before. */
   readonly credit: CreditState;
+  /** What is remembered of users' votes. Default: nothing. */
+  readonly feedback?: FeedbackState;
   /** The version that the update starts from, its parent, its parent's parent and so on. */
   readonly lineage: readonly string[];
   /** Of the shuffled control. */
@@ -22,15 +36,30 @@ export interface UpdateMaterial {
   readonly replay?: Rehearsal;
 }
 
+/** A batch with what was believed of it. */
+export interface GuardedBatch extends Batch {
+  /** The version that its update starts from. */
+  readonly version: string;
+  /** The episodes that were trained on, or could have been. */
+  readonly trusted: readonly JudgedEpisode[];
+  /** What is remembered of users' votes after it; absent where everything is believed. */
+  readonly feedback?: FeedbackState;
+  readonly alarms: readonly Alarm[];
+}
+
 /** The recipe of a learner. */
-export function recipeOf({
-  signals,
-  credit,
-  control,
-  maxStaleness = 4,
-  replayEpisodes,
-  update,
-}: OnlineLearnerOptions): UpdateRecipe {
+export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegion): UpdateRecipe {
+  const {
+    signals,
+    credit,
+    control,
+    maxStaleness = 4,
+    replayEpisodes,
+    update,
+    holdoutShare = 0,
+    seed = 0,
+    feedback,
+  } = options;
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
@@ -38,17 +67,25 @@ export function recipeOf({
     maxStaleness,
     update: { ...DEFAULT_UPDATE, ...update },
     ...(replayEpisodes && { replayEpisodes }),
+    ...(holdoutShare > 0 && { holdout: { share: holdoutShare, seed } }),
+    ...(feedback !== "trusted" && { feedback: { ...FEEDBACK_RULE, ...feedback } }),
+    ...(trustRegion && { trustRegion }),
   };
 }
 
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, lineage, seed, tools, replay }: UpdateMaterial,
+  { episodes, credit, feedback = NO_FEEDBACK, lineage, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): Batch {
-  const learned = episodes.filter(({ skipped }) => skipped === undefined);
-  const batch = assembleBatch(learned, credit, {
+): GuardedBatch {
+  const { holdout } = recipe;
+  const reasonOf = ({ skipped, sessionId }: JudgedEpisode) =>
+    skipped ?? (holdout !== undefined && isHeldOut(sessionId, holdout) ? "heldOut" : undefined);
+  const learned = episodes.filter((episode) => reasonOf(episode) === undefined);
+  const guarded = recipe.feedback && guardFeedback(learned, feedback, recipe.feedback);
+  const trusted = guarded?.trusted ?? learned;
+  const batch = assembleBatch(trusted, credit, {
     signals: recipe.signals,
     credit: recipe.credit,
     shuffledVotes: recipe.shuffledVotes,
@@ -62,19 +99,55 @@ export function updateBatch(
     tools,
     ...(replay && { replay }),
   });
-  const skipped = episodes.flatMap(({ steps, skipped }) =>
-    skipped === undefined ? [] : steps.map(({ of }) => ({ of, reason: skipped })),
-  );
-  return { ...batch, dropped: [...skipped, ...batch.dropped] };
+  const known = [...trusted, ...(replay?.episodes ?? [])];
+  const users = new Map(known.map((episode) => [episode.episodeId, userOf(episode)]));
+  const capped =
+    guarded &&
+    capInfluence(
+      [...batch.samples, ...batch.replayed],
+      ({ of }) => users.get(of.episodeId)!,
+      knownUsers(guarded.state),
+      recipe.feedback!.influence,
+    );
+  const left = new Map<JudgedEpisode, DropReason>([
+    ...(guarded?.quarantined ?? []).map((episode) => [episode, "quarantined"] as const),
+    ...(guarded?.rateLimited ?? []).map((episode) => [episode, "rateLimited"] as const),
+  ]);
+  const skipped = episodes.flatMap((episode) => {
+    const reason = reasonOf(episode) ?? left.get(episode);
+    return reason === undefined ? [] : episode.steps.map(({ of }) => ({ of, reason }));
+  });
+  return {
+    ...batch,
+    ...(capped && {
+      samples: capped.samples.slice(0, batch.samples.length),
+      replayed: capped.samples.slice(batch.samples.length),
+    }),
+    dropped: [...skipped, ...batch.dropped],
+    version: lineage[0]!,
+    trusted,
+    ...(guarded && { feedback: guarded.state }),
+    alarms: guarded?.alarms ?? [],
+  };
 }
 
 /** What the trainer is asked for. */
 export function updateRequest(
   recipe: UpdateRecipe,
-  batch: Batch,
+  batch: Pick<GuardedBatch, "samples" | "replayed" | "version">,
   from: Pick<UpdateRequest, "weights" | "reference"> & { readonly optimizer: PolicyWeights | undefined },
 ): UpdateRequest {
   const { weights, optimizer, reference } = from;
+  const { version } = batch;
   const samples = [...batch.samples, ...batch.replayed];
-  return { weights, ...(optimizer && { optimizer }), reference, samples, options: recipe.update };
+  const { trustRegion, update: options } = recipe;
+  return {
+    weights,
+    version,
+    ...(optimizer && { optimizer }),
+    reference,
+    samples,
+    options,
+    ...(trustRegion && { trustRegion }),
+  };
 }

@@ -16,9 +16,10 @@ export function onlineLearner(options: OnlineLearnerOptions): OnlineLearner {
   return {
     name: "online-learner",
     hooks: {
-      beforeModel({ request }) {
+      beforeModel({ request, sessionId }) {
         learner.tools = request.tools;
-        return undefined;
+        const policyVersion = learner.versionFor(sessionId);
+        return policyVersion === undefined ? undefined : { ...request, policyVersion };
       },
     },
     setup: (context) => learner.start(context),
@@ -30,6 +31,8 @@ export function onlineLearner(options: OnlineLearnerOptions): OnlineLearner {
     learnFromAgain: (userId) => learner.learnFromAgain(userId),
     replay: (version) => learner.replay(version),
     explain: (of) => learner.explain(of),
+    isHeldOut: (sessionId) => learner.isHeldOut(sessionId),
+    releaseUser: (userId) => learner.releaseUser(userId),
     report: () => learner.report(),
     stop: () => learner.stop(),
   };
@@ -50,7 +53,17 @@ function idleLearner({ policy }: OnlineLearnerOptions): OnlineLearner {
     learnFromAgain: isOff,
     replay: isOff,
     explain: isOff,
-    report: () => ({ ...NO_COUNTS, version: policy.serving, meanReward: 0, pending: 0 }),
+    isHeldOut: () => false,
+    releaseUser: isOff,
+    report: () => ({
+      ...NO_COUNTS,
+      version: policy.serving,
+      meanReward: 0,
+      pending: 0,
+      lift: {},
+      alarms: [],
+      quarantined: {},
+    }),
     stop: async () => {},
   };
 }

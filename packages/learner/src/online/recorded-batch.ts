@@ -1,10 +1,9 @@
 import type { EventLog } from "@afterstate/core";
 import type { PolicyRuntime } from "../types.js";
 import type { BatchRecord, ConsumedEpisode, UpdateRecord } from "../versions/batch-record.js";
-import type { Batch } from "./assemble-batch.js";
 import { type FoldedEpisode, foldEpisodes } from "./episode-fold.js";
 import { judgedBefore } from "./judged-episode.js";
-import { updateBatch } from "./make-update.js";
+import { type GuardedBatch, updateBatch } from "./make-update.js";
 
 /** A batch whose update came to a candidate. */
 export type UpdatedBatch = BatchRecord & { readonly update: UpdateRecord };
@@ -18,7 +17,7 @@ export async function episodesOf(
   const wanted = new Set(consumed.map(({ episodeId }) => episodeId));
   const fold = foldEpisodes((episodeId) => !wanted.has(episodeId));
   for await (const record of log.read(0)) fold.take(record);
-  return new Map(fold.takeReady().map((episode) => [episode.episodeId, episode]));
+  return new Map(fold.all().map((episode) => [episode.episodeId, episode]));
 }
 
 /**
@@ -31,14 +30,11 @@ export function batchAgain(
   record: UpdatedBatch,
   episodes: ReadonlyMap<string, FoldedEpisode>,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): { readonly batch: Batch; readonly lacks: readonly string[] } {
-  const { recipe, credit, parent, ancestors, seed, tools, replay } = record.update;
-  const skipped = new Set(
-    record.dropped.flatMap(({ of, reason }) => (reason === "unanswered" || reason === "unlearned" ? of.episodeId : [])),
-  );
+): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
+  const { recipe, credit, feedback, parent, ancestors, seed, tools, replay } = record.update;
   const lacks: string[] = [];
-  const judgedAgain = ({ episodeId, signals }: ConsumedEpisode) => {
-    if (skipped.has(episodeId)) return [];
+  const judgedAgain = ({ episodeId, signals, skipped }: ConsumedEpisode) => {
+    if (skipped !== undefined) return [];
     const episode = episodes.get(episodeId);
     if (episode === undefined) {
       lacks.push(`the log has no whole episode "${episodeId}"`);
@@ -46,13 +42,19 @@ export function batchAgain(
     }
     const known = new Set(episode.steps.flatMap(({ signalIds }) => [...signalIds.keys()]));
     for (const id of signals) if (!known.has(id)) lacks.push(`the log has no signal "${id}"`);
-    const { skipped: _, ...learned } = judgedBefore(episode, signals);
-    return [learned];
+    return [judgedBefore(episode, signals)];
   };
-  const material = {
-    episodes: record.episodes.flatMap(judgedAgain),
-    ...(replay && { replay: { ...replay, episodes: replay.episodes.flatMap(judgedAgain) } }),
-  };
+  const judged = record.episodes.flatMap(judgedAgain);
+  const again = replay && { ...replay, episodes: replay.episodes.flatMap(judgedAgain) };
   const lineage = ancestors[0] === parent ? ancestors : [parent, ...ancestors];
-  return { batch: updateBatch(recipe, { ...material, credit, lineage, seed, tools }, encodePrompt), lacks };
+  const material = {
+    episodes: judged,
+    credit,
+    ...(feedback && { feedback }),
+    lineage,
+    seed,
+    tools,
+    ...(again && { replay: again }),
+  };
+  return { batch: updateBatch(recipe, material, encodePrompt), lacks };
 }

@@ -6,6 +6,10 @@ import {
   type StepRef,
   type ToolDefinition,
 } from "@afterstate/core";
+import { isInCanary } from "../safety/canary.js";
+import { releaseUser } from "../safety/feedback-guard.js";
+import { liftOf } from "../safety/lift.js";
+import { NO_SAFETY, withEpisodes } from "../safety/safety-state.js";
 import { advance } from "./advance.js";
 import { explainStep } from "./explain-step.js";
 import { honourWishes, requireStore } from "./learn-again.js";
@@ -15,7 +19,8 @@ import { type LearnerParts, openParts } from "./learner-parts.js";
 import { errorPayload } from "./ledger.js";
 import { recoverLearner, takeReady } from "./recover-learner.js";
 import { replayVersion } from "./replay-version.js";
-import { rollBack } from "./serving-changes.js";
+import { ScheduleKeeper } from "./schedule-keeper.js";
+import { rollBack, tidy } from "./serving-changes.js";
 import { userHash } from "./unlearned-users.js";
 
 /** The work of {@link onlineLearner}: one task after the other, whatever wakes it. */
@@ -23,6 +28,7 @@ export class RunningLearner {
   /** Tools of the last request that passed by. */
   tools: readonly ToolDefinition[] | undefined;
   readonly #open: () => LearnerParts;
+  readonly #keeper: ScheduleKeeper;
   #parts: LearnerParts;
   /** The log offset at the start. */
   #startedAt = 0;
@@ -54,6 +60,8 @@ export class RunningLearner {
     };
     this.#open = () => openParts(options, surroundings);
     this.#parts = this.#open();
+    const { schedule, clock, trainer } = options;
+    this.#keeper = new ScheduleKeeper(schedule, clock, trainer, () => this.#wake());
   }
 
   async start(context: PluginContext): Promise<void> {
@@ -63,6 +71,7 @@ export class RunningLearner {
     this.tools ??= await this.#toolsOfLastUpdate();
     const wakeOn = (event: AgentEvent) => {
       this.#parts.reader.expect(event.id);
+      this.#keeper.noteActivity();
       this.#wake();
     };
     const { events } = context;
@@ -70,6 +79,7 @@ export class RunningLearner {
       events.on("next-state", wakeOn),
       events.on("feedback", wakeOn),
       events.on("episode-end", wakeOn),
+      events.on("episode-start", () => this.#keeper.noteActivity()),
     ];
     context.onDispose(() => this.stop());
     void this.#inTurn(() => this.#honourWishes()).catch((cause) => this.#tellFailure(cause));
@@ -77,33 +87,64 @@ export class RunningLearner {
   }
 
   async settled(): Promise<void> {
-    do await this.#tail;
-    while (this.#wakePending);
+    do await (this.#paused ? undefined : this.#tail);
+    while (this.#wakePending && !this.#paused);
   }
 
   pause(): void {
     this.#paused = true;
+    this.#keeper.pause(true);
   }
 
   resume(): void {
     this.#paused = false;
+    this.#keeper.pause(false);
     this.#wake();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#keeper.end();
     for (const unsubscribe of this.#unsubscribe) unsubscribe();
     await this.#tail;
   }
 
+  /** The version that is to answer a session; undefined where it is the one that serves. */
+  versionFor(sessionId: string): string | undefined {
+    const { ledger, options, versions } = this.#parts;
+    const { version, safety } = ledger.pointer;
+    if (this.isHeldOut(sessionId)) return version === versions.base ? undefined : versions.base;
+    const { canary } = safety ?? NO_SAFETY;
+    if (canary === undefined || options.canary === undefined) return undefined;
+    return isInCanary(sessionId, canary, options.canary, options.seed ?? 0) ? canary.version : undefined;
+  }
+
+  isHeldOut(sessionId: string): boolean {
+    return this.#parts.isHeldOut(sessionId);
+  }
+
+  releaseUser(userId: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { ledger } = this.#parts;
+      const { learned } = ledger.pointer;
+      if (learned.feedback === undefined) return;
+      const feedback = releaseUser(learned.feedback, userId);
+      await ledger.commit({ learned: { ...learned, feedback }, gained: {}, events: [] });
+    });
+  }
+
   report(): LearnerReport {
-    const { ledger, backlog, options } = this.#parts;
-    const { counts, version } = ledger.pointer;
+    const { ledger, backlog, options, isHeldOut } = this.#parts;
+    const { counts, version, learned, safety = NO_SAFETY } = ledger.pointer;
     return {
       ...counts,
       version: options.policy.serving,
       meanReward: ledger.rewardsOf(version, backlog.rewardsOf(version))?.mean ?? 0,
       pending: backlog.pending,
+      lift: liftOf(withEpisodes(safety, backlog.judged, isHeldOut).lift),
+      ...(safety.canary && { canary: safety.canary.version }),
+      alarms: safety.alarms,
+      quarantined: learned.feedback?.quarantined ?? {},
     };
   }
 
@@ -148,9 +189,10 @@ export class RunningLearner {
     if (!(await honourWishes(parts, () => this.#stopped))) return;
     const opened = this.#open();
     for (const id of parts.reader.awaited) opened.reader.expect(id);
+    opened.versions.inherit(parts.versions);
     await recoverLearner(opened);
     this.#parts = opened;
-    parts.versions.leaveTo(opened.versions);
+    await tidy(opened);
   }
 
   async #toolsOfLastUpdate(): Promise<readonly ToolDefinition[] | undefined> {
@@ -173,7 +215,9 @@ export class RunningLearner {
     this.#wakePending = true;
     void this.#inTurn(async () => {
       this.#wakePending = false;
-      await advance(this.#parts, () => this.#stopped || this.#paused).catch((cause) => this.#tellFailure(cause));
+      const isResting = () => this.#stopped || this.#paused;
+      const mayUpdate = () => this.#keeper.mayUpdate();
+      await advance(this.#parts, isResting, mayUpdate).catch((cause) => this.#tellFailure(cause));
     });
   }
 

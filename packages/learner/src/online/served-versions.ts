@@ -9,6 +9,8 @@ export interface ServedVersions {
   readonly reference: PolicyWeights;
   /** The optimizer's state of the serving version, if it is known. */
   optimizer: PolicyWeights | undefined;
+  /** That of the candidate on trial, since this process made it. */
+  trialOptimizer: PolicyWeights | undefined;
   load(version: string, weights: PolicyWeights): void;
   unload(version: string): void;
   /** Loads a version from the store if need be. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
@@ -16,11 +18,11 @@ export interface ServedVersions {
   /** Parent, parent's parent and so on. */
   ancestorsOf(version: string): Promise<readonly string[]>;
   remember(version: string, ancestors: readonly string[]): void;
-  /** Unloads what another account of the same policy does not hold. */
-  leaveTo(others: ServedVersions): void;
   readonly loaded: ReadonlySet<string>;
-  /** Unloads what is neither base nor serving nor, where there is no store to bring it back, among the newest `keep`. */
-  trim(serving: string, keep: number): void;
+  /** Takes over what an earlier account of the same policy has loaded. */
+  inherit(earlier: ServedVersions): void;
+  /** Unloads what is neither base nor in use nor, where there is no store to bring it back, among the newest `keep`. */
+  trim(inUse: readonly string[], keep: number): void;
 }
 
 /** Keeps account of a policy's versions. @param came the version that came with the policy. */
@@ -36,6 +38,7 @@ export function servedVersions(
     base,
     reference,
     optimizer: undefined,
+    trialOptimizer: undefined,
     load(version, weights) {
       policy.load(version, weights);
       loaded.add(version);
@@ -57,11 +60,11 @@ export function servedVersions(
     },
     remember: (version, ancestors) => void lineage.set(version, ancestors),
     loaded,
-    leaveTo(others) {
-      for (const version of [...loaded]) if (!others.loaded.has(version)) versions.unload(version);
+    inherit(earlier) {
+      for (const version of earlier.loaded) loaded.add(version);
     },
-    trim(serving, keep) {
-      const spare = [...loaded].filter((version) => version !== base && version !== serving);
+    trim(inUse, keep) {
+      const spare = [...loaded].filter((version) => version !== base && !inUse.includes(version));
       const kept = store === undefined ? keep : 0;
       for (const version of spare.slice(0, Math.max(0, spare.length - kept))) {
         versions.unload(version);

@@ -19,13 +19,14 @@ export interface StepLesson {
  * @returns undefined unless the prompt that was sampled from can be built again token by token.
  */
 export function stepLesson(
-  { messages, guidance, tokens }: JudgedStep & { readonly tokens: TokenRecord },
+  step: JudgedStep & { readonly tokens: TokenRecord },
   advice: string,
   {
     encodePrompt,
-    tools,
+    tools: others,
   }: { readonly encodePrompt: PolicyRuntime["encodePrompt"]; readonly tools: readonly ToolDefinition[] },
 ): StepLesson | undefined {
+  const { messages, guidance, tokens, tools = others } = step;
   const advised = withGuidance(messages, advice);
   if (advised === undefined) return undefined;
   const plain = encodePrompt(messages, tools);

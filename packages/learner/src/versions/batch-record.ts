@@ -1,6 +1,8 @@
 import type { StepRef, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions, CreditState } from "../credit/step-credit.js";
-import type { UpdateOptions } from "../types.js";
+import type { FeedbackRule, FeedbackState } from "../safety/feedback-guard.js";
+import type { Holdout } from "../safety/session-draw.js";
+import type { TrustRegion, UpdateOptions } from "../types.js";
 import type { DropReason } from "./drop-reason.js";
 import type { LearnerCounts } from "./version-manifest.js";
 
@@ -16,6 +18,11 @@ export interface UpdateRecipe {
   readonly update: UpdateOptions;
   /** See `OnlineLearnerOptions`. Absent: 0. */
   readonly replayEpisodes?: number;
+  /** Absent: nobody is held out. */
+  readonly holdout?: Holdout;
+  /** Absent: everything is believed. */
+  readonly feedback?: FeedbackRule;
+  readonly trustRegion?: TrustRegion;
 }
 
 /** SHA-256 of what one version's weights and optimizer state are as safetensors. */
@@ -36,6 +43,8 @@ export interface UpdateRecord {
   readonly recipe: UpdateRecipe;
   /** What credit remembered from before. */
   readonly credit: CreditState;
+  /** What was remembered of users' votes from before; absent where everything is believed. */
+  readonly feedback?: FeedbackState;
   readonly seed: number;
   readonly tools: readonly ToolDefinition[];
   /** What was taught again, the oldest first, and the wishes that stood. Absent without replay. */
@@ -55,6 +64,8 @@ export interface ConsumedEpisode {
   readonly offset: number;
   /** Ids of the signal events that counted, in their order. */
   readonly signals: readonly string[];
+  /** Why it was consumed without being learned from. */
+  readonly skipped?: "unanswered" | "unlearned";
 }
 
 /**

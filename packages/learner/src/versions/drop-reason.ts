@@ -7,6 +7,9 @@
  * - `noTokens`: it has no token record: of a hosted model, or text alone.
  * - `noTeacher`: it has a hint and no credit, and its prompt could not be built again token by token.
  * - `nothingLearned`: neither credit nor hint.
+ * - `heldOut`: of a session that gets nothing that was learned, so that lift can be measured.
+ * - `quarantined`: its user contradicts all others, or a tool's output in its context speaks to the judge.
+ * - `rateLimited`: its user gave more explicit feedback in one hour than counts.
  * - `unanswered`: nothing came after its episode, or the episode was cut off.
  * - `unlearned`: of a session with a user who is not to be learned from.
  */
@@ -17,6 +20,9 @@ export const DROP_REASONS = [
   "noTokens",
   "noTeacher",
   "nothingLearned",
+  "heldOut",
+  "quarantined",
+  "rateLimited",
   "unanswered",
   "unlearned",
 ] as const;

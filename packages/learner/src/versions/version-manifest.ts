@@ -1,5 +1,8 @@
 import type { AgentEvent, StepRef } from "@afterstate/core";
 import type { CreditState } from "../credit/step-credit.js";
+import type { RewardStatistics } from "../online/reward-watch.js";
+import type { FeedbackState } from "../safety/feedback-guard.js";
+import type { SafetyState } from "../safety/safety-state.js";
 import { countDropped, type DroppedSteps } from "./drop-reason.js";
 
 /** What of the event log a version has learned from, and what credit remembered then. */
@@ -11,6 +14,8 @@ export interface LearnedUpTo {
   readonly credit: CreditState;
   /** Wishes that stand, the newest first: see `withHint`. Absent in what was written before there were any. */
   readonly hints?: readonly string[];
+  /** What is remembered of users' votes. */
+  readonly feedback?: FeedbackState;
 }
 
 /** The record of one immutable policy version. */
@@ -30,13 +35,6 @@ export interface VersionManifest {
   readonly learned: LearnedUpTo;
   /** The sequence of the batch that it was made of: see `BatchRecord`. */
   readonly batch: number;
-}
-
-/** Reward of the episodes that one version answered: count, mean and sum of squared deviations (Welford). */
-export interface RewardStatistics {
-  readonly count: number;
-  readonly mean: number;
-  readonly squares: number;
 }
 
 /** Running totals of a learner. */
@@ -86,6 +84,8 @@ export interface ServingPointer {
   readonly learned: LearnedUpTo;
   readonly rewards: Readonly<Record<string, RewardStatistics>>;
   readonly counts: LearnerCounts;
+  /** A candidate on trial, lift, drift and alarms; absent before the first. */
+  readonly safety?: SafetyState;
   /** Events that this commit implies: emitted after it, and again at the next start if the log lacks them. */
   readonly outbox: readonly AgentEvent[];
 }

@@ -71,8 +71,10 @@ export interface VersionStore {
    * @throws AgentError `checkpoint/mismatch` when the folder belongs to another policy: nothing is left behind for that.
    */
   recover(base: string, like?: PolicyWeights): Promise<Recovery>;
-  /** Removes all but the newest `keep` versions and the serving one, and every optimizer file but the serving one's. */
-  prune(keep: number, serving: string): Promise<void>;
+  /** Notes whether a version may serve after a stop that destroyed the pointer: not so once it was rolled back from. */
+  mark(version: string, promoted: boolean): Promise<void>;
+  /** Removes all but the newest `keep` versions and those in use, and every optimizer file but theirs. */
+  prune(keep: number, inUse: readonly string[]): Promise<void>;
   /**
    * A store for a new line of versions beside the one that serves, with a pointer of its own. What a stop left of such a line is gone on
    * from when it was begun for the same wish to unlearn, and removed otherwise.
@@ -282,13 +284,18 @@ function storeOf(directory: string, line: Line): VersionStore {
       if (pointer?.version === base) return { pointer, weights: undefined, problems };
       return { pointer: await fallBack(pointer, base), weights: undefined, problems };
     },
-    async prune(keep, serving) {
+    async mark(version, promoted) {
+      const manifest = await readManifest(version);
+      const text = `${JSON.stringify({ ...manifest, promoted }, undefined, 1)}\n`;
+      await replaceFile(join(directory, version, MANIFEST_FILE), text);
+    },
+    async prune(keep, inUse) {
       const all = await versions();
-      const kept = new Set([...all.slice(Math.max(0, all.length - keep)), serving]);
+      const kept = new Set([...all.slice(Math.max(0, all.length - keep)), ...inUse]);
       for (const version of all) {
         const path = join(directory, version);
         if (!kept.has(version)) await rm(path, { recursive: true, force: true });
-        else if (version !== serving) await rm(join(path, OPTIMIZER_FILE), { force: true });
+        else if (!inUse.includes(version)) await rm(join(path, OPTIMIZER_FILE), { force: true });
       }
     },
     async nextLine(unlearnedUpTo) {

@@ -187,7 +187,7 @@ describe("the version store", () => {
 
   it("prunes old versions, never the serving one, and keeps the optimizer of that one alone", async () => {
     const store = await threeVersions();
-    await store.prune(1, "v1");
+    await store.prune(1, ["v1"]);
     expect(await store.versions()).toEqual(["v1", "v3"]);
     expect(await store.optimizer("v1")).toEqual(arrays(-1));
     expect(await store.optimizer("v3")).toBeUndefined();
