@@ -74,6 +74,20 @@ export interface EventPayloads {
     readonly gate: Readonly<Record<string, number>>;
   };
   "policy-rollback": { readonly from: string; readonly to: string; readonly reason: string };
+  /** Skills that were evolved from failures. What was sampled before is of an older generation. */
+  "text-update": {
+    readonly generation: number;
+    readonly added: readonly {
+      readonly name: string;
+      /** Words of the requests that it is for; "" for all. */
+      readonly when: string;
+      readonly text: string;
+      /** Whose failures it was made from. */
+      readonly users: readonly string[];
+    }[];
+    /** Of the episodes that gave rise to it. */
+    readonly metrics: Readonly<Record<string, number>>;
+  };
   /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
   unlearn: { readonly userHash: string; readonly lifted: boolean };
   /** A record that was taken out of the log: see `eraseSessions`. */

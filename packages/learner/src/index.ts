@@ -88,6 +88,8 @@ export * from "./signals/weigh-signals.js";
 export * from "./signals/wilson-interval.js";
 export * from "./tensor/backend.js";
 export * from "./tensor/lora-config.js";
+export * from "./text/learned-text.js";
+export * from "./text/learned-text-state.js";
 export * from "./trainer/trainer.js";
 export * from "./trainer/worker-trainer.js";
 export * from "./types.js";

@@ -121,6 +121,9 @@ export type LearningRateSchedule =
       readonly finalShare: number;
     };
 
+/** Whose log-probabilities, given a hint, supervise the policy. */
+export type Teacher = "policy" | "reference";
+
 /** Numbers of one update. Names are those of the papers. */
 export interface UpdateOptions {
   readonly learningRate: number;
@@ -142,6 +145,11 @@ export interface UpdateOptions {
   readonly klCoefficient: number;
   /** Weight of hindsight distillation: of Σ_v π(v) Δ_t(v), Δ_t = log π_teacher − log π, at the tokens of hinted steps. 0 switches it off. */
   readonly distillationWeight: number;
+  /**
+   * Who hears the hint: the policy as it is, or the frozen reference, whose ear does not change while the policy's does. What was learned from
+   * rewards alone the reference does not know. Default "policy".
+   */
+  readonly teacher?: Teacher;
   /** |Δ_t| is clipped to it. */
   readonly distillationClip: number;
   /** Global gradient norm is clipped to it. */

@@ -2,6 +2,7 @@ import { tokenPpoClip } from "../objectives/ppo-clip.js";
 import { completeTeacher } from "../objectives/top-k-distillation.js";
 import type { BatchStatistics, PolicyLossOptions, PolicyTerm } from "../tensor/policy-loss.js";
 import { hasTeacher, type PolicyLossRow, teacherPrompt } from "../tensor/policy-loss-row.js";
+import type { Teacher } from "../types.js";
 import type { Address } from "./kernels.js";
 import type { Machine } from "./machine.js";
 import { type PackedTokens, packInputs, type SelectedRows } from "./packed-tokens.js";
@@ -27,7 +28,7 @@ export interface PolicyBatch {
 
 /** What the policy says when it sees the hints: see `Lesson` in tensor/policy-loss.ts. */
 export interface Lesson {
-  /** log π_old given the hint, of every token. [hinted, vocab] */
+  /** log π_teacher of every token. [hinted, vocab] */
   readonly teacher: Address;
   /** Where a counted token stands among the hinted ones; −1 where its row has no hint. [counted] */
   readonly teacherRows: Int32Array;
@@ -38,8 +39,7 @@ export interface Lesson {
 }
 
 /**
- * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them. The teacher is the policy itself,
- * seeing the hint.
+ * Makes a batch: reference and teacher log-probabilities, and the old ones where a hint needs them.
  *
  * @param room bytes that the reference's log-probabilities may take as long as the batch lives.
  */
@@ -48,17 +48,19 @@ export function preparePolicyBatch(
   policy: Scorer,
   reference: Scorer,
   rows: readonly PolicyLossRow[],
-  { teach, room }: { readonly teach: boolean; readonly room: number },
+  { teacher, room }: { readonly teacher: Teacher | undefined; readonly room: number },
 ): PolicyBatch {
   const { tokens, selected } = packCounted(rows);
-  const hinted = teach && rows.some(hasTeacher);
+  const hinted = teacher !== undefined && rows.some(hasTeacher);
   const oldLogProbs = hinted ? policy.score(tokens, selected) : new Float32Array(selected.rows.length);
   const advantages = rows.flatMap(({ ids, mask, advantages }) =>
     ids.flatMap((_, t) => (mask[t] === 1 ? [advantages[t]!] : [])),
   );
   const held = 4 * selected.rows.length * reference.model.vocab <= room;
   const referenceLogProbs = held ? scoreAll(machine, reference, tokens, selected).address : undefined;
-  const lesson = hinted ? prepareLesson(machine, policy, rows, oldLogProbs) : undefined;
+  const lesson = hinted
+    ? prepareLesson(machine, teacher === "reference" ? reference : policy, rows, oldLogProbs)
+    : undefined;
   return {
     tokens,
     selected,
@@ -140,14 +142,14 @@ function scoreAll(
 /** What the teacher says at the counted tokens of the rows that have one. */
 function prepareLesson(
   machine: Machine,
-  policy: Scorer,
+  teacher: Scorer,
   rows: readonly PolicyLossRow[],
   oldLogProbs: Float32Array,
 ): Lesson {
-  const { vocab } = policy.model;
+  const { vocab } = teacher.model;
   const taught = rows.filter(hasTeacher).map((row) => ({ ...row, promptIds: teacherPrompt(row) }));
   const { tokens, selected } = packCounted(taught);
-  const { address, targets } = scoreAll(machine, policy, tokens, selected);
+  const { address, targets } = scoreAll(machine, teacher, tokens, selected);
   const teacherRows = new Int32Array(oldLogProbs.length).fill(-1);
   const weight = new Float32Array(oldLogProbs.length);
   const delta = new Float32Array(oldLogProbs.length);

@@ -1,4 +1,4 @@
-import { createRandom, type StepRef, type ToolDefinition, withGuidance } from "@afterstate/core";
+import { createRandom, type StepRef, type ToolDefinition } from "@afterstate/core";
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { CreditState } from "../credit/step-credit.js";
@@ -7,6 +7,8 @@ import type { LearningSignals } from "../versions/batch-record.js";
 import type { DropReason } from "../versions/drop-reason.js";
 import { creditedEpisode } from "./credited-episode.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
+import { withHint } from "./standing-hints.js";
+import { stepLesson } from "./step-lesson.js";
 
 /** Credit below it is what rounding leaves of 0. */
 const ROUNDING = 1e-9;
@@ -23,12 +25,28 @@ export interface BatchOptions {
   readonly maxStaleness: number;
   readonly encodePrompt: PolicyRuntime["encodePrompt"];
   readonly tools: readonly ToolDefinition[];
+  /** Absent: a hint is for its own episode alone. */
+  readonly replay?: Rehearsal;
 }
+
+/** What a learner still has of what it consumed. */
+export interface Rehearsal {
+  /** The oldest first: what the policy saw and said there is taught again, but their rewards count no second time. */
+  readonly episodes: readonly JudgedEpisode[];
+  /** Wishes that stand, the newest first: what the teacher hears in every episode, behind the episode's own hints. */
+  readonly hints: readonly string[];
+}
+
+type Sample = TrainingSample & { readonly offset: number };
 
 /** The samples of a batch of episodes, and what was left out. */
 export interface Batch {
-  readonly samples: readonly (TrainingSample & { readonly offset: number })[];
+  readonly samples: readonly Sample[];
+  /** Of earlier episodes that are taught again. */
+  readonly replayed: readonly Sample[];
   readonly credit: CreditState;
+  /** The wishes that stand after the batch. */
+  readonly hints: readonly string[];
   /** The steps that are in no sample. */
   readonly dropped: readonly { readonly of: StepRef; readonly reason: DropReason }[];
 }
@@ -43,8 +61,9 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
 }
 
 /**
- * Turns judged episodes into training samples. Steps with neither credit nor hint are left out. A hint goes to all steps of
- * its episode since the user's last message, for it is that request that should have been answered otherwise.
+ * Turns judged episodes into training samples. Steps with neither credit nor lesson are left out. A hint goes to all steps of
+ * its episode since the user's last message, for it is that request that should have been answered otherwise. What was sampled with
+ * guidance is not credited, for it is not what the policy says by itself: it is taught, unless it was judged bad and nobody said why.
  */
 export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
   const rewards = rewardsOf(episodes, options);
@@ -53,45 +72,49 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     state,
     options.credit,
   );
-  const samples: (TrainingSample & { offset: number })[] = [];
+  const isTaught = options.signals !== "reward" && !options.shuffledVotes;
+  const { replay } = options;
+  const before = replay?.hints ?? [];
+  const hints = isTaught ? episodes.reduce((standing, { steps }) => withHint(standing, hintOf(steps)), before) : before;
+  const adviceFor = (steps: readonly JudgedStep[], { guidance = "" }: JudgedStep): string => {
+    const own = hintOf(steps);
+    if (!isTaught || (own === "" && guidance !== "" && steps.some(({ reward = 0 }) => reward < 0))) return "";
+    if (replay === undefined) return [guidance, own].filter(Boolean).join(" ");
+    return withHint(withHint(hints, guidance), own).join(" ");
+  };
   const dropped: { of: StepRef; reason: DropReason }[] = [];
-  for (const [i, { steps, offset }] of episodes.entries()) {
-    const hint = options.signals === "reward" || options.shuffledVotes ? "" : hintOf(steps);
-    for (const [k, step] of steps.entries()) {
-      const drop = (reason: DropReason) => void dropped.push({ of: step.of, reason });
-      if (step.tokens === undefined) {
-        drop("noTokens");
-        continue;
-      }
-      const advantages = credited.credits[i]![k]!.advantages.map((credit) =>
-        options.signals === "hints" || Math.abs(credit) < ROUNDING ? 0 : credit,
-      );
-      const credits = advantages.some((advantage) => advantage !== 0);
-      if (!credits && hint === "") {
-        drop("nothingLearned");
-        continue;
-      }
-      const stale = options.staleness(step.policyVersion) > options.maxStaleness;
-      if (stale || !isWellFormed(step)) {
-        drop(stale ? "stale" : "malformed");
-        continue;
-      }
-      const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (!credits && teacherPromptIds === undefined) {
-        drop("noTeacher");
-        continue;
-      }
-      samples.push({
-        of: step.of,
-        offset,
-        policyVersion: step.policyVersion,
-        tokens: step.tokens,
-        advantages,
-        ...(teacherPromptIds && { teacherPromptIds }),
-      });
-    }
-  }
-  return { samples, credit: credited.state, dropped };
+  const sampleOf = (
+    { steps, offset }: JudgedEpisode,
+    step: JudgedStep,
+    credit: readonly number[],
+  ): Sample | DropReason => {
+    const { of, policyVersion, tokens, guidance } = step;
+    if (tokens === undefined) return "noTokens";
+    const advice = adviceFor(steps, step);
+    const isUncredited = isTaught && guidance !== undefined;
+    const advantages = tokens.ids.map((_, t) => (isUncredited ? 0 : withoutRounding(credit[t] ?? 0)));
+    const isCredited = advantages.some((advantage) => advantage !== 0);
+    if (!isCredited && advice === "") return "nothingLearned";
+    if (!isWellFormed(step)) return "malformed";
+    const lesson = advice === "" ? undefined : stepLesson({ ...step, tokens }, advice, options);
+    if (!isCredited && lesson === undefined) return "noTeacher";
+    return { of, offset, policyVersion, tokens, advantages, ...lesson };
+  };
+  const samples = episodes.flatMap((episode, i) =>
+    episode.steps.flatMap((step, k) => {
+      const credit = options.signals === "hints" ? [] : credited.credits[i]![k]!.advantages;
+      const sample = sampleOf(episode, step, credit);
+      const isStale = options.staleness(step.policyVersion) > options.maxStaleness;
+      const reason = typeof sample === "string" ? sample : isStale ? "stale" : undefined;
+      if (reason !== undefined) dropped.push({ of: step.of, reason });
+      return typeof sample === "string" || isStale ? [] : [sample];
+    }),
+  );
+  // What a teacher says does not age as a reward does.
+  const replayed = (isTaught ? (replay?.episodes ?? []) : []).flatMap((episode) =>
+    episode.steps.map((step) => sampleOf(episode, step, [])).filter((sample) => typeof sample !== "string"),
+  );
+  return { samples, replayed, credit: credited.state, hints, dropped };
 }
 
 /**
@@ -117,17 +140,8 @@ function hintOf(steps: readonly JudgedStep[]): string {
   return [...new Set(steps.flatMap(({ hints }) => hints))].join(" ");
 }
 
-/** Undefined unless the plain prompt encodes to exactly the ids that were sampled from. */
-function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): readonly number[] | undefined {
-  const { messages, guidance } = step;
-  const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
-  if (hinted === undefined) return undefined;
-  const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
-  const tools = step.tools ?? options.tools;
-  const plain = options.encodePrompt(seen, tools);
-  const { promptIds } = step.tokens!;
-  if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
-  return options.encodePrompt(hinted, tools);
+function withoutRounding(credit: number): number {
+  return Math.abs(credit) < ROUNDING ? 0 : credit;
 }
 
 /** Tokens taken greedily (temperature 0) were not drawn from any distribution that could be made likelier. */

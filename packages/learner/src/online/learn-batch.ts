@@ -3,7 +3,7 @@ import type { Alarm } from "../safety/alarm.js";
 import { NO_FEEDBACK } from "../safety/feedback-guard.js";
 import { noteUpdate } from "../safety/note-update.js";
 import { NO_SAFETY, withAlarms, withEpisodes, withServing } from "../safety/safety-state.js";
-import type { UpdateDigests, UpdateRecord } from "../versions/batch-record.js";
+import type { ConsumedEpisode, UpdateDigests, UpdateRecord } from "../versions/batch-record.js";
 import { countDropped } from "../versions/drop-reason.js";
 import { digestsOf } from "../versions/version-files.js";
 import { versionName } from "../versions/version-manifest.js";
@@ -32,9 +32,11 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     lineage: ancestors,
     seed: mixSeed(seed, "votes", lastNumber),
     tools,
+    ...(recipe.replayEpisodes && { replay: { episodes: parts.consumed.episodes, hints: learned.hints ?? [] } }),
   };
   const batch = updateBatch(recipe, material, (messages, tools) => policy.encodePrompt(messages, tools));
   const { samples } = batch;
+  const { replay } = material;
   if (samples.length === 0) return commitBatch(parts, episodes, batch, { gained: {}, events: [] });
   const candidate = versionName(lastNumber + 1, line);
   const { optimizer, reference } = versions;
@@ -86,6 +88,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
           promotions: promoted ? 1 : 0,
           rejections: accepted ? 0 : 1,
           samples: samples.length,
+          replayed: batch.replayed.length,
         },
         events: [updated, ...(promoted ? [promotion] : []), ...noted.alarms.map(alarmEvent)],
       },
@@ -100,6 +103,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
         ...(recipe.feedback && { feedback: learned.feedback ?? NO_FEEDBACK }),
         seed: material.seed,
         tools,
+        ...(replay && { replay: { ...replay, episodes: replay.episodes.map(consumedEpisode) } }),
         withOptimizer: optimizer !== undefined,
         backend: trainer.backend,
         ...(digests && { digests }),
@@ -152,12 +156,7 @@ async function commitBatch(
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
     batch: {
-      episodes: episodes.map(({ episodeId, offset, steps, skipped }) => ({
-        episodeId,
-        offset,
-        signals: steps.flatMap(({ signalIds }) => [...signalIds.keys()]),
-        ...(skipped && { skipped }),
-      })),
+      episodes: episodes.map(consumedEpisode),
       samples: samples.map(({ of, offset }) => ({ of, offset })),
       dropped,
       ...(update && { update }),
@@ -165,6 +164,7 @@ async function commitBatch(
   });
   parts.options.head?.restore(ledger.pointer.learned.head);
   backlog.remove(episodes);
+  parts.consumed.add(batch.trusted);
   for (const { episodeId } of episodes) fold.release(episodeId);
   serve();
   await tellOutbox(parts);
@@ -177,7 +177,13 @@ function learnedUpTo(
 ) {
   const open = [...fold.unready(), ...backlog.offsetsWithout(episodes)];
   const learned = ledger.learnedUpTo(episodes, batch, open, reader.cursor);
-  return { ...learned, ...(options.head && { head: options.head.after(outcomesOf(episodes)) }) };
+  return { ...learned, hints: batch.hints, ...(options.head && { head: options.head.after(outcomesOf(episodes)) }) };
+}
+
+/** As the books have it. */
+function consumedEpisode({ episodeId, offset, steps, skipped }: JudgedEpisode): ConsumedEpisode {
+  const signals = steps.flatMap(({ signalIds }) => [...signalIds.keys()]);
+  return { episodeId, offset, signals, ...(skipped && { skipped }) };
 }
 
 function alarmEvent(alarm: Alarm) {

@@ -53,6 +53,12 @@ export interface OnlineLearnerOptions {
   readonly update?: Partial<UpdateOptions>;
   /** Episodes with something to learn that make an update. Default 16. */
   readonly batchEpisodes?: number;
+  /**
+   * So many of the last consumed episodes are taught again with each batch, and what users asked for stands: the teacher hears it at every
+   * one of them, until somebody asks for the opposite. Their rewards are not used again. They are kept in memory: after a start there are
+   * none. Default 0: a hint is for its own episode alone.
+   */
+  readonly replayEpisodes?: number;
   /** Default: step GAE, γ 1, λ .95. Credits that compare trajectories compare episodes of the batch that began alike. */
   readonly credit?: Partial<CreditOptions>;
   readonly limits?: Partial<GateLimits>;
@@ -105,6 +111,16 @@ export const DEFAULT_UPDATE: UpdateOptions = {
   gradientClip: 1,
   lossDenominator: 400,
 };
+
+/**
+ * What the embedded policy learns a preference with in some twenty sessions: updates from four episodes on, which four alone could not bear.
+ * Steps are of one size, and the reference is the teacher because a policy that teaches itself what stands drifts with its own ear.
+ */
+export const FEW_SAMPLES = {
+  batchEpisodes: 4,
+  replayEpisodes: 16,
+  update: { learningRate: 6e-4, stepSize: "fixed", teacher: "reference" },
+} as const satisfies Partial<OnlineLearnerOptions>;
 
 /** Where a learner stands. */
 export interface LearnerReport extends LearnerCounts {

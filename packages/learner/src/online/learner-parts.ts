@@ -5,6 +5,7 @@ import { isHeldOut } from "../safety/session-draw.js";
 import type { PolicyWeights, TrustRegion } from "../types.js";
 import { versionNumber } from "../versions/version-manifest.js";
 import { type Backlog, openBacklog } from "./backlog.js";
+import { type ConsumedEpisodes, consumedEpisodes } from "./consumed-episodes.js";
 import { type EpisodeFold, type FoldedEpisode, foldEpisodes } from "./episode-fold.js";
 import { HeldOutGate } from "./held-out-gate.js";
 import type { OnlineLearnerOptions } from "./learner-options.js";
@@ -20,6 +21,7 @@ export interface LearnerParts {
   readonly versions: ServedVersions;
   readonly fold: EpisodeFold;
   readonly backlog: Backlog;
+  readonly consumed: ConsumedEpisodes;
   readonly gate: HeldOutGate;
   readonly reader: LogReader;
   readonly unlearned: UnlearnedUsers;
@@ -69,6 +71,7 @@ export function openParts(options: OnlineLearnerOptions, surroundings: LearnerSu
     versions: servedVersions(policy, store, surroundings.base),
     fold,
     backlog: openBacklog(signals, heldOut),
+    consumed: consumedEpisodes(options.replayEpisodes ?? 0),
     gate: new HeldOutGate(options),
     reader: new LogReader(log, take),
     unlearned,

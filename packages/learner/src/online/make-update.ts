@@ -15,7 +15,7 @@ import type { PolicyRuntime, PolicyWeights, TrustRegion, UpdateRequest } from ".
 import type { UpdateRecipe } from "../versions/batch-record.js";
 import type { DropReason } from "../versions/drop-reason.js";
 import { versionNumber } from "../versions/version-manifest.js";
-import { assembleBatch, type Batch } from "./assemble-batch.js";
+import { assembleBatch, type Batch, type Rehearsal } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { DEFAULT_UPDATE, type OnlineLearnerOptions } from "./learner-options.js";
 
@@ -32,6 +32,8 @@ export interface UpdateMaterial {
   readonly seed: number;
   /** Tools in the prompts that the teacher sees. */
   readonly tools: readonly ToolDefinition[];
+  /** What is left of earlier batches. Absent: hints are for their own episodes alone. */
+  readonly replay?: Rehearsal;
 }
 
 /** A batch with what was believed of it. */
@@ -47,13 +49,24 @@ export interface GuardedBatch extends Batch {
 
 /** The recipe of a learner. */
 export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegion): UpdateRecipe {
-  const { signals, credit, control, maxStaleness = 4, update, holdoutShare = 0, seed = 0, feedback } = options;
+  const {
+    signals,
+    credit,
+    control,
+    maxStaleness = 4,
+    replayEpisodes,
+    update,
+    holdoutShare = 0,
+    seed = 0,
+    feedback,
+  } = options;
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
     shuffledVotes: control === "shuffled-votes",
     maxStaleness,
     update: { ...DEFAULT_UPDATE, ...update },
+    ...(replayEpisodes && { replayEpisodes }),
     ...(holdoutShare > 0 && { holdout: { share: holdoutShare, seed } }),
     ...(feedback !== "trusted" && { feedback: { ...FEEDBACK_RULE, ...feedback } }),
     ...(trustRegion && { trustRegion }),
@@ -63,7 +76,7 @@ export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegio
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, feedback = NO_FEEDBACK, lineage, seed, tools }: UpdateMaterial,
+  { episodes, credit, feedback = NO_FEEDBACK, lineage, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): GuardedBatch {
   const { holdout } = recipe;
@@ -84,12 +97,14 @@ export function updateBatch(
     maxStaleness: recipe.maxStaleness,
     encodePrompt,
     tools,
+    ...(replay && { replay }),
   });
-  const users = new Map(trusted.map((episode) => [episode.episodeId, userOf(episode)]));
+  const known = [...trusted, ...(replay?.episodes ?? [])];
+  const users = new Map(known.map((episode) => [episode.episodeId, userOf(episode)]));
   const capped =
     guarded &&
     capInfluence(
-      batch.samples,
+      [...batch.samples, ...batch.replayed],
       ({ of }) => users.get(of.episodeId)!,
       knownUsers(guarded.state),
       recipe.feedback!.influence,
@@ -104,7 +119,10 @@ export function updateBatch(
   });
   return {
     ...batch,
-    ...(capped && { samples: capped.samples }),
+    ...(capped && {
+      samples: capped.samples.slice(0, batch.samples.length),
+      replayed: capped.samples.slice(batch.samples.length),
+    }),
     dropped: [...skipped, ...batch.dropped],
     version: lineage[0]!,
     trusted,
@@ -116,11 +134,12 @@ export function updateBatch(
 /** What the trainer is asked for. */
 export function updateRequest(
   recipe: UpdateRecipe,
-  batch: Pick<GuardedBatch, "samples" | "version">,
+  batch: Pick<GuardedBatch, "samples" | "replayed" | "version">,
   from: Pick<UpdateRequest, "weights" | "reference"> & { readonly optimizer: PolicyWeights | undefined },
 ): UpdateRequest {
   const { weights, optimizer, reference } = from;
-  const { samples, version } = batch;
+  const { version } = batch;
+  const samples = [...batch.samples, ...batch.replayed];
   const { trustRegion, update: options } = recipe;
   return {
     weights,

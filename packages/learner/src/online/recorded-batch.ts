@@ -1,6 +1,6 @@
 import type { EventLog } from "@afterstate/core";
 import type { PolicyRuntime } from "../types.js";
-import type { BatchRecord, UpdateRecord } from "../versions/batch-record.js";
+import type { BatchRecord, ConsumedEpisode, UpdateRecord } from "../versions/batch-record.js";
 import { type FoldedEpisode, foldEpisodes } from "./episode-fold.js";
 import { judgedBefore } from "./judged-episode.js";
 import { type GuardedBatch, updateBatch } from "./make-update.js";
@@ -13,7 +13,8 @@ export async function episodesOf(
   log: Pick<EventLog, "read">,
   records: readonly BatchRecord[],
 ): Promise<ReadonlyMap<string, FoldedEpisode>> {
-  const wanted = new Set(records.flatMap(({ episodes }) => episodes.map(({ episodeId }) => episodeId)));
+  const consumed = records.flatMap(({ episodes, update }) => [...episodes, ...(update?.replay?.episodes ?? [])]);
+  const wanted = new Set(consumed.map(({ episodeId }) => episodeId));
   const fold = foldEpisodes((episodeId) => !wanted.has(episodeId));
   for await (const record of log.read(0)) fold.take(record);
   return new Map(fold.all().map((episode) => [episode.episodeId, episode]));
@@ -30,9 +31,9 @@ export function batchAgain(
   episodes: ReadonlyMap<string, FoldedEpisode>,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
-  const { recipe, credit, feedback, parent, ancestors, seed, tools } = record.update;
+  const { recipe, credit, feedback, parent, ancestors, seed, tools, replay } = record.update;
   const lacks: string[] = [];
-  const judged = record.episodes.flatMap(({ episodeId, signals, skipped }) => {
+  const judgedAgain = ({ episodeId, signals, skipped }: ConsumedEpisode) => {
     if (skipped !== undefined) return [];
     const episode = episodes.get(episodeId);
     if (episode === undefined) {
@@ -42,8 +43,18 @@ export function batchAgain(
     const known = new Set(episode.steps.flatMap(({ signalIds }) => [...signalIds.keys()]));
     for (const id of signals) if (!known.has(id)) lacks.push(`the log has no signal "${id}"`);
     return [judgedBefore(episode, signals)];
-  });
+  };
+  const judged = record.episodes.flatMap(judgedAgain);
+  const again = replay && { ...replay, episodes: replay.episodes.flatMap(judgedAgain) };
   const lineage = ancestors[0] === parent ? ancestors : [parent, ...ancestors];
-  const material = { episodes: judged, credit, ...(feedback && { feedback }), lineage, seed, tools };
+  const material = {
+    episodes: judged,
+    credit,
+    ...(feedback && { feedback }),
+    lineage,
+    seed,
+    tools,
+    ...(again && { replay: again }),
+  };
   return { batch: updateBatch(recipe, material, encodePrompt), lacks };
 }

@@ -41,9 +41,14 @@ export class RunningLearner {
   #paused = false;
 
   constructor(options: OnlineLearnerOptions) {
-    const { batchEpisodes = 16, policy, tools } = options;
+    const { batchEpisodes = 16, replayEpisodes = 0, policy, tools } = options;
     if (!Number.isInteger(batchEpisodes) || batchEpisodes < 1)
       throw new AgentError("learner/bad-option", `batchEpisodes is a whole number of at least 1, not ${batchEpisodes}`);
+    if (!Number.isInteger(replayEpisodes) || replayEpisodes < 0)
+      throw new AgentError(
+        "learner/bad-option",
+        `replayEpisodes is a whole number of at least 0, not ${replayEpisodes}`,
+      );
     this.tools = tools;
     const surroundings = {
       base: { version: policy.serving, weights: policy.weights(policy.serving) },

@@ -35,7 +35,7 @@ const weights = new Map(
 
 async function gradientNorm(rows: readonly PolicyLossRow[], reference: Parameters, changes: Partial<typeof options>) {
   const trainable = createTrainable(weights, { beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0 });
-  const batch = await preparePolicyBatch(trainable.parameters, reference, TINY_CONFIG, rows, { teach: true });
+  const batch = await preparePolicyBatch(trainable.parameters, reference, TINY_CONFIG, rows, { teacher: "policy" });
   await trainable.accumulate(policyLoss(TINY_CONFIG, batch, { ...options, ...changes }));
   const norm = await trainable.step(0, 1);
   batch.dispose();
@@ -49,7 +49,9 @@ describe("a lesson", () => {
   it("counts as far as the teacher would have come, token by token", async () => {
     const parameters = uploadWeights(weights);
     const rows = [row(), row({ teacherPromptIds, mask: [1, 1, 1] })];
-    const { lesson, tokens } = await preparePolicyBatch(parameters, parameters, TINY_CONFIG, rows, { teach: true });
+    const { lesson, tokens } = await preparePolicyBatch(parameters, parameters, TINY_CONFIG, rows, {
+      teacher: "policy",
+    });
     const [old] = await responseLogProbs(parameters, TINY_CONFIG, [row()]);
     const [taught] = await responseLogProbs(parameters, TINY_CONFIG, [row({ promptIds: teacherPromptIds })]);
     const deltas = taught!.map((logProb, t) => logProb - old![t]!);
@@ -61,6 +63,15 @@ describe("a lesson", () => {
       expect(lesson!.weight[first + t]).toBeCloseTo(Math.min(1, Math.exp(sum)), 4);
     });
     expect([...lesson!.weight.subarray(0, tokens.seq)]).toEqual(Array(tokens.seq).fill(0));
+  });
+
+  it("is what the frozen reference says where that is the teacher", async () => {
+    const [parameters, reference] = [uploadWeights(weights), uploadWeights(initialWeights(TINY_CONFIG, 6))];
+    const rows = [row({ teacherPromptIds })];
+    const { lesson } = await preparePolicyBatch(parameters, reference, TINY_CONFIG, rows, { teacher: "reference" });
+    const [old] = await responseLogProbs(parameters, TINY_CONFIG, [row()]);
+    const [taught] = await responseLogProbs(reference, TINY_CONFIG, [row({ promptIds: teacherPromptIds })]);
+    taught!.forEach((logProb, t) => expect(lesson!.delta[2 + t]).toBeCloseTo(logProb - old![t]!, 4));
   });
 
   it("has no gradient once the teacher says nothing else, and one as long as it does", async () => {

@@ -1,5 +1,6 @@
 import * as tf from "@tensorflow/tfjs";
 import { completeTeacher } from "../objectives/top-k-distillation.js";
+import type { Teacher } from "../types.js";
 import { expectedCost, targetLogProbs } from "./ops.js";
 import { hasTeacher, type PolicyLossRow, teacherPrompt } from "./policy-loss-row.js";
 import { packTokens, sequenceLogits, sequenceLogProbs, type TokenBatch } from "./sequence-log-probs.js";
@@ -44,9 +45,9 @@ export interface PolicyBatch {
   dispose(): void;
 }
 
-/** What the policy says when it sees the hints. */
+/** What the teacher says, who sees the hints. */
 export interface Lesson {
-  /** log π_old given the hint, of every token; meaningful where {@link weight} is above 0. [P, V] */
+  /** log π_teacher of every token; meaningful where {@link weight} is above 0. [P, V] */
   readonly teacher: tf.Tensor2D;
   /**
    * What the hint counts at a response token of a hinted row: how much likelier the teacher was to come there than the policy, at
@@ -59,13 +60,13 @@ export interface Lesson {
   readonly delta: Float32Array;
 }
 
-/** Makes a batch: old, reference and teacher log-probabilities, without gradient. The teacher is the policy itself, seeing the hint. */
+/** Makes a batch: old, reference and teacher log-probabilities, without gradient. */
 export async function preparePolicyBatch(
   parameters: Parameters,
   reference: Parameters,
   config: TransformerConfig,
   rows: readonly PolicyLossRow[],
-  { teach }: { readonly teach: boolean },
+  { teacher }: { readonly teacher: Teacher | undefined },
 ): Promise<PolicyBatch> {
   const tokens = packRows(rows);
   const positions = tokens.batch * tokens.seq;
@@ -83,7 +84,9 @@ export async function preparePolicyBatch(
   ]) as [tf.Tensor1D, tf.Tensor2D];
   const oldLogProbs = (await old.data()) as Float32Array;
   old.dispose();
-  const lesson = teach ? await prepareLesson(parameters, config, rows, tokens, oldLogProbs) : undefined;
+  const lesson = teacher
+    ? await prepareLesson(teacher === "reference" ? reference : parameters, config, rows, tokens, oldLogProbs)
+    : undefined;
   return {
     tokens,
     counted,

@@ -15,7 +15,7 @@ export interface CorrectedSamples {
  *
  *   Â_t ← w_t Â_t        PPO-clip is positively homogeneous in Â: w · L(Â) = L(w Â) for w ≥ 0
  *
- * Samples of the version itself are handed on untouched: theirs is w = 1, and rounding between two engines is no news. Distillation
+ * Samples without credit and those of the version itself are handed on untouched: theirs is w = 1, and rounding between two engines is no news. Distillation
  * is over the vocabulary at the states that were visited, and has no ratio.
  *
  * @param version whose weights `update` holds; undefined corrects nothing.
@@ -27,12 +27,14 @@ export async function correctStale(
   correction: OffPolicyCorrection,
   maxTokens: number,
 ): Promise<CorrectedSamples> {
-  const stale = version === undefined ? [] : samples.filter((sample) => sample.policyVersion !== version);
+  const isStale = ({ policyVersion, advantages }: TrainingSample) =>
+    version !== undefined && policyVersion !== version && advantages.some((advantage) => advantage !== 0);
+  const stale = samples.filter(isStale);
   const corrected = new Map<TrainingSample, TrainingSample>();
   let [staleTokens, sum] = [0, 0];
   for (const { samples: part } of microBatches(stale, maxTokens)) {
     const rows = part.map(({ tokens, advantages }) => ({ ...tokens, advantages }));
-    const batch = await update.prepare(rows, { teach: false });
+    const batch = await update.prepare(rows, { teacher: undefined });
     const scored = await scoredTokens(part, batch);
     batch.dispose();
     const weights = offPolicyWeights(

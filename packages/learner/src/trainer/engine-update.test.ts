@@ -3,6 +3,7 @@ import { openMachine } from "../engine/machine.js";
 import { openBackend } from "../tensor/backend.js";
 import type { PolicyLossRow } from "../tensor/policy-loss.js";
 import { ARCHITECTURES, drawnWeights } from "../testing/engine-cases.js";
+import type { Teacher } from "../types.js";
 import { engineUpdates } from "./engine-update.js";
 import type { PreparedBatch, UpdateEngine } from "./policy-update.js";
 import { tensorUpdates } from "./tensor-update.js";
@@ -31,6 +32,7 @@ const OPTIONS = {
   distillationWeight: 0.7,
   distillationClip: 0.8,
   denominator: 6,
+  teacher: "policy" as Teacher,
 };
 
 /** Two steps on the rows, so that ratios leave 1 and clips act, in micro-batches as given; all numbers on the way. */
@@ -44,7 +46,10 @@ async function twoSteps(
   const [{ learned }, other] = [drawnWeights(config, 3), drawnWeights(config, 4).learned];
   const update = engine.open({ weights: learned, reference: other }, ADAM);
   const batches: PreparedBatch[] = [];
-  for (const rows of parts) batches.push(await update.prepare(rows, { teach: options.distillationWeight > 0 }));
+  for (const rows of parts) {
+    const teacher = options.distillationWeight > 0 ? options.teacher : undefined;
+    batches.push(await update.prepare(rows, { teacher }));
+  }
   const numbers: number[] = [];
   for (let step = 0; step < 2; step++) {
     let loss = 0;
@@ -85,6 +90,7 @@ describe.each(Object.keys(ARCHITECTURES))("an update of %s", (name) => {
 
   it.each([
     ["with a lesson and a pull to the reference", OPTIONS],
+    ["with a lesson of the reference", { ...OPTIONS, teacher: "reference" as Teacher }],
     ["of rewards alone", { ...OPTIONS, klCoefficient: 0, distillationWeight: 0 }],
   ])("%s comes out alike on the engine and on TensorFlow.js, and leaves no block behind", async (_what, options) => {
     const machine = openMachine({ threads: 2 });

@@ -38,8 +38,8 @@ export function engineUpdates(
       const scorer = createScorer(machine, config, new Map([...(frozen?.placed ?? []), ...learned.placed]));
       let room = heldBytes;
       return {
-        async prepare(rows, { teach }) {
-          const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teach, room });
+        async prepare(rows, { teacher }) {
+          const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teacher, room });
           const held = batch.reference === undefined ? 0 : 4 * batch.oldLogProbs.length * config.vocab_size;
           room -= held;
           return {

@@ -62,7 +62,7 @@ async function twoSteps(engine: UpdateEngine, weights: PolicyWeights, objective:
   const batches = [];
   for (const samples of [SAMPLES.slice(0, 1), SAMPLES.slice(1)]) {
     const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
-    batches.push({ samples, batch: await update.prepare(rows, { teach: false }) });
+    batches.push({ samples, batch: await update.prepare(rows, { teacher: undefined }) });
   }
   const losses: number[] = [];
   for (let step = 0; step < 2; step++) {

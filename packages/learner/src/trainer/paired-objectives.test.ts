@@ -130,7 +130,7 @@ async function topKAt(weights: PolicyWeights) {
 async function first(engine: UpdateEngine, samples: readonly TrainingSample[], objective: Objective | undefined) {
   const update = engine.open({ weights: WEIGHTS, reference: REFERENCE }, ADAM);
   const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
-  const batch = await update.prepare(rows, { teach: objective === undefined });
+  const batch = await update.prepare(rows, { teacher: objective === undefined ? "policy" : undefined });
   const evaluated = objective && (await objectiveTerms([{ samples, batch }], objective, 4, true));
   const options = { ...CLIP, klCoefficient: 0, distillationWeight: 1, distillationClip: 50, denominator: 4 };
   const loss = await batch.accumulate(options, 0, evaluated?.terms[0]);

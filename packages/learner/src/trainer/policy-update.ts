@@ -1,7 +1,7 @@
 import type { AdamOptions } from "../tensor/adam.js";
 import type { BatchStatistics, PolicyLossOptions, PolicyLossRow, PolicyTerm } from "../tensor/policy-loss.js";
 import type { GradientAgreement } from "../tensor/trainable.js";
-import type { PolicyWeights, UpdateRequest } from "../types.js";
+import type { PolicyWeights, Teacher, UpdateRequest } from "../types.js";
 
 /** Computes updates: the CPU engine, or a backend of TensorFlow.js. */
 export interface UpdateEngine {
@@ -20,8 +20,10 @@ export interface PolicyUpdate {
   /**
    * Rows with their old, reference and teacher log-probabilities under the weights as they are now; each batch is accumulated at least
    * once before the first step. The caller disposes the batch.
+   *
+   * @param teacher undefined: hints are left out.
    */
-  prepare(rows: readonly PolicyLossRow[], options: { readonly teach: boolean }): Promise<PreparedBatch>;
+  prepare(rows: readonly PolicyLossRow[], options: { readonly teacher: Teacher | undefined }): Promise<PreparedBatch>;
   /** How far the halves of the batch agree on the accumulated gradient; undefined while one of them has none. */
   agreement(): Promise<GradientAgreement | undefined>;
   /** One step on the accumulated gradient, clipped to the global norm. @returns the norm before clipping. */

@@ -18,8 +18,8 @@ export function tensorUpdates(
       const learned = uploadWeights(reference);
       const parameters = frozen === undefined ? learned : new Map([...frozen, ...learned]);
       return {
-        async prepare(rows, { teach }) {
-          const batch = await preparePolicyBatch(trainable.parameters, parameters, config, rows, { teach });
+        async prepare(rows, { teacher }) {
+          const batch = await preparePolicyBatch(trainable.parameters, parameters, config, rows, { teacher });
           return {
             counted: batch.counted,
             oldLogProbs: batch.oldLogProbs,

@@ -91,6 +91,7 @@ async function update(
 ): Promise<UpdateResult> {
   const { options } = request;
   const { schedule, offPolicy = TRUNCATED_BY_TOKEN } = options;
+  const teacher = options.distillationWeight > 0 ? (options.teacher ?? "policy") : undefined;
   const started = performance.now();
   const weights = engine.open(request, adamOf(request));
   const stepsBefore = request.optimizer?.get("step")?.data[0] ?? 0;
@@ -102,7 +103,7 @@ async function update(
     for (const { half, samples } of microBatches(corrected.samples, maxTokens)) {
       await pace.passed();
       const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
-      batches.push({ half, samples, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
+      batches.push({ half, samples, batch: await weights.prepare(rows, { teacher }) });
     }
     const share = new SignalShare(request.optimizer);
     let [loss, gradientNorm, steps] = [0, 0, 0];

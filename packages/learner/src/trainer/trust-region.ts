@@ -69,7 +69,7 @@ async function probeKl(
     for (const { samples } of microBatches(rows, maxTokens)) {
       const batch = await update.prepare(
         samples.map(({ tokens, advantages }) => ({ ...tokens, advantages })),
-        { teach: false },
+        { teacher: undefined },
       );
       const { kl } = await batch.statistics();
       for (const [at, counts] of batch.counted.entries())

@@ -17,6 +17,8 @@ export interface UpdateRecipe {
   readonly shuffledVotes: boolean;
   readonly maxStaleness: number;
   readonly update: UpdateOptions;
+  /** See `OnlineLearnerOptions`. Absent: 0. */
+  readonly replayEpisodes?: number;
   /** Absent: nobody is held out. */
   readonly holdout?: Holdout;
   /** Absent: everything is believed. */
@@ -46,6 +48,8 @@ export interface UpdateRecord {
   readonly feedback?: FeedbackState;
   readonly seed: number;
   readonly tools: readonly ToolDefinition[];
+  /** What was taught again, the oldest first, and the wishes that stood. Absent without replay. */
+  readonly replay?: { readonly episodes: readonly ConsumedEpisode[]; readonly hints: readonly string[] };
   /** Whether it went on from the optimizer's state of the parent, or from none. */
   readonly withOptimizer: boolean;
   /** What the trainer ran on. */

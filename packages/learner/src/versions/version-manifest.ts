@@ -15,6 +15,8 @@ export interface LearnedUpTo {
   readonly credit: CreditState;
   /** What the process reward head had learned then, where there is one. */
   readonly head?: HeadState;
+  /** Wishes that stand, the newest first: see `withHint`. Absent in what was written before there were any. */
+  readonly hints?: readonly string[];
   /** What is remembered of users' votes. */
   readonly feedback?: FeedbackState;
 }
@@ -47,6 +49,8 @@ export interface LearnerCounts {
   readonly episodes: number;
   /** Steps that were trained on. */
   readonly samples: number;
+  /** Steps of earlier batches that were taught again; none of them counts in `samples`. */
+  readonly replayed: number;
   /** Steps of consumed episodes that were not. */
   readonly dropped: DroppedSteps;
   /** Hints that were measured and did no good: the signals in the log say why. */
@@ -61,6 +65,7 @@ export const NO_COUNTS: LearnerCounts = {
   rollbacks: 0,
   episodes: 0,
   samples: 0,
+  replayed: 0,
   dropped: countDropped([]),
   rejectedHints: 0,
 };

@@ -1,0 +1,29 @@
+// Sessions until a preference of the users holds: rewards, hints, both, text, text and weights, and a control. A session is one question and
+// its reaction. The preference holds after s sessions when the next three are right and as wanted, and more than 80 % of the held-out
+// questions are answered as wanted, by the version and text of then and 4, 8 and 12 sessions later.
+//
+//   node bench/learning/preference.mjs [arm=seeds …]     for a part, such as hybrid=1-3; without arguments all of it, with the summary
+import { createTrainer, EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
+import { loadHomework } from "@afterstate/learner/homework";
+import { ARMS } from "./preference/arms.mjs";
+import { runArm } from "./preference/run-arm.mjs";
+import { summarise } from "./preference/summary.mjs";
+
+const SEEDS = Array.from({ length: 10 }, (_, index) => index + 1);
+
+const parts = process.argv.slice(2).map((part) => {
+  const [arm, seeds] = part.split("=");
+  const [from, to = from] = seeds.split("-").map(Number);
+  return [arm, SEEDS.filter((seed) => seed >= from && seed <= to)];
+});
+const files = readPolicyFolder(EMBEDDED_POLICY);
+const common = { files, homework: loadHomework(), trainer: await createTrainer(files.config) };
+const results = [];
+for (const [arm, seeds] of parts.length > 0 ? parts : Object.keys(ARMS).map((arm) => [arm, SEEDS]))
+  for (const seed of seeds) {
+    process.stderr.write(`${arm}, seed ${seed}\n`);
+    results.push(await runArm(arm, ARMS[arm], { ...common, seed }));
+    console.log(JSON.stringify(results.at(-1)));
+  }
+if (parts.length === 0) console.log(JSON.stringify(summarise(results)));
+await common.trainer.dispose();

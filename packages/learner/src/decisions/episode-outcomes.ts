@@ -1,0 +1,104 @@
+import type { EventPayloads, LogRecord, Signal } from "@afterstate/core";
+
+/** What came of one episode, as far as the log tells. */
+export interface EpisodeOutcome {
+  readonly episodeId: string;
+  readonly sessionId: string;
+  readonly userId?: string;
+  readonly prompt: string;
+  readonly answer: string;
+  /** Learned text that its steps saw. */
+  readonly guidance?: string;
+  readonly decisions: readonly EventPayloads["decision"][];
+  /** Of its answer, −1 to 1: the first that says anything. */
+  readonly reward: number;
+}
+
+/** Reads outcomes off the records of a log, which have to be given from the first one on. */
+export interface OutcomeFold {
+  /** The outcome that the record settles, if it settles one. Each episode is settled once. */
+  take(record: LogRecord): EpisodeOutcome | undefined;
+  /** Who holds a session, if its user is known. */
+  userOf(sessionId: string): string | undefined;
+}
+
+interface OpenOutcome {
+  readonly sessionId: string;
+  readonly prompt: string;
+  readonly decisions: EventPayloads["decision"][];
+  guidance: string | undefined;
+  answer: string;
+  answeredAt: number;
+}
+
+/** Episodes and sessions that may wait for what is said of them; the oldest is let go. */
+const MOST_OPEN = 20_000;
+
+/** A fold over the event log. */
+export function foldOutcomes(): OutcomeFold {
+  const open = new Map<string, OpenOutcome>();
+  const users = new Map<string, string>();
+  return {
+    userOf: (sessionId) => users.get(sessionId),
+    take({ event }) {
+      const episode = open.get(event.episodeId);
+      switch (event.type) {
+        case "episode-start": {
+          const { sessionId, episodeId, prompt, userId } = event;
+          if (userId !== undefined) keep(users, sessionId, userId);
+          if (episode === undefined) keep(open, episodeId, newOutcome(sessionId, prompt));
+          return undefined;
+        }
+        case "decision":
+          episode?.decisions.push(event);
+          return undefined;
+        case "observation":
+          if (episode) episode.guidance = event.guidance;
+          return undefined;
+        case "action":
+          if (episode && event.action.kind === "answer") {
+            episode.answer = event.action.message.content;
+            episode.answeredAt = event.stepIndex;
+          }
+          return undefined;
+        case "signal": {
+          const { episodeId, stepIndex } = event.of;
+          const judged = open.get(episodeId);
+          if (judged === undefined || judged.answeredAt !== stepIndex || !isTelling(event.signal)) return undefined;
+          open.delete(episodeId);
+          const { sessionId, prompt, answer, decisions, guidance } = judged;
+          const userId = users.get(sessionId);
+          const reward = Math.max(-1, Math.min(1, event.signal.value));
+          return {
+            episodeId,
+            sessionId,
+            ...(userId !== undefined && { userId }),
+            prompt,
+            answer,
+            ...(guidance !== undefined && { guidance }),
+            decisions,
+            reward,
+          };
+        }
+        default:
+          return undefined;
+      }
+    },
+  };
+}
+
+function newOutcome(sessionId: string, prompt: string): OpenOutcome {
+  return { sessionId, prompt, decisions: [], guidance: undefined, answer: "", answeredAt: -1 };
+}
+
+/** A judge's 0 says nothing. */
+function isTelling(signal: Signal): signal is Signal & { readonly kind: "reward" } {
+  if (signal.kind !== "reward" || !Number.isFinite(signal.value)) return false;
+  return signal.value !== 0 || signal.source.startsWith("verifier:");
+}
+
+function keep<T>(map: Map<string, T>, key: string, value: T): void {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size > MOST_OPEN) map.delete(map.keys().next().value!);
+}
