@@ -7,6 +7,9 @@ export interface EpisodeOutcome {
   readonly userId?: string;
   readonly prompt: string;
   readonly answer: string;
+  /** What the user said to it, and the advice in that, as far as it has come; "" for nothing. */
+  readonly reaction: string;
+  readonly hints: readonly string[];
   /** Learned text that its steps saw. */
   readonly guidance?: string;
   readonly decisions: readonly EventPayloads["decision"][];
@@ -26,9 +29,12 @@ interface OpenOutcome {
   readonly sessionId: string;
   readonly prompt: string;
   readonly decisions: EventPayloads["decision"][];
+  readonly hints: string[];
   guidance: string | undefined;
   answer: string;
+  reaction: string;
   answeredAt: number;
+  settled: boolean;
 }
 
 /** Episodes and sessions that may wait for what is said of them; the oldest is let go. */
@@ -61,12 +67,20 @@ export function foldOutcomes(): OutcomeFold {
             episode.answeredAt = event.stepIndex;
           }
           return undefined;
+        case "next-state": {
+          const { of, nextState } = event;
+          const answered = open.get(of.episodeId);
+          if (answered && nextState.kind === "user") answered.reaction = nextState.text;
+          return undefined;
+        }
         case "signal": {
           const { episodeId, stepIndex } = event.of;
           const judged = open.get(episodeId);
-          if (judged === undefined || judged.answeredAt !== stepIndex || !isTelling(event.signal)) return undefined;
-          open.delete(episodeId);
-          const { sessionId, prompt, answer, decisions, guidance } = judged;
+          if (judged === undefined) return undefined;
+          if (event.signal.kind === "hint") judged.hints.push(event.signal.text);
+          if (judged.settled || judged.answeredAt !== stepIndex || !isTelling(event.signal)) return undefined;
+          judged.settled = true;
+          const { sessionId, prompt, answer, reaction, hints, decisions, guidance } = judged;
           const userId = users.get(sessionId);
           const reward = Math.max(-1, Math.min(1, event.signal.value));
           return {
@@ -75,6 +89,8 @@ export function foldOutcomes(): OutcomeFold {
             ...(userId !== undefined && { userId }),
             prompt,
             answer,
+            reaction,
+            hints,
             ...(guidance !== undefined && { guidance }),
             decisions,
             reward,
@@ -88,7 +104,8 @@ export function foldOutcomes(): OutcomeFold {
 }
 
 function newOutcome(sessionId: string, prompt: string): OpenOutcome {
-  return { sessionId, prompt, decisions: [], guidance: undefined, answer: "", answeredAt: -1 };
+  const said = { answer: "", reaction: "", hints: [] };
+  return { sessionId, prompt, decisions: [], guidance: undefined, ...said, answeredAt: -1, settled: false };
 }
 
 /** A judge's 0 says nothing. */

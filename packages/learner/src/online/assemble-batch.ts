@@ -20,6 +20,8 @@ export interface BatchOptions {
   /** How many versions behind the serving one a sample is. */
   readonly staleness: (policyVersion: string) => number;
   readonly maxStaleness: number;
+  /** How many evolutions of learned text there have been: an episode from before the last gave rise to it, and trains nothing after it. */
+  readonly generation: number;
   readonly encodePrompt: PolicyRuntime["encodePrompt"];
   readonly tools: readonly ToolDefinition[];
 }
@@ -28,8 +30,10 @@ export interface BatchOptions {
 export interface Batch {
   readonly samples: readonly (TrainingSample & { readonly offset: number })[];
   readonly credit: CreditState;
-  /** Samples that were too old or ill-formed. */
+  /** Samples that were too old or ill-formed, or of older text. */
   readonly dropped: number;
+  /** Those of them from before the last evolution of learned text. */
+  readonly ofOlderText: number;
   readonly withoutTokens: number;
   /** Hinted steps whose prompt could not be built again token by token, and so have no teacher. */
   readonly withoutTeacher: number;
@@ -58,9 +62,10 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
   );
   const samples: (TrainingSample & { offset: number })[] = [];
   let dropped = 0;
+  let ofOlderText = 0;
   let withoutTokens = 0;
   let withoutTeacher = 0;
-  for (const [i, { steps, offset }] of episodes.entries()) {
+  for (const [i, { steps, offset, generation }] of episodes.entries()) {
     const hint = options.signals === "reward" || options.shuffledVotes ? "" : hintOf(steps);
     for (const [k, step] of steps.entries()) {
       if (step.tokens === undefined) {
@@ -70,6 +75,10 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
       const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
       if (advantage === 0 && hint === "") continue;
+      if (generation < options.generation) {
+        ofOlderText++;
+        continue;
+      }
       if (options.staleness(step.policyVersion) > options.maxStaleness || !isWellFormed(step)) {
         dropped++;
         continue;
@@ -87,7 +96,14 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       });
     }
   }
-  return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
+  return {
+    samples,
+    credit: credited.state,
+    dropped: dropped + ofOlderText,
+    ofOlderText,
+    withoutTokens,
+    withoutTeacher,
+  };
 }
 
 /**

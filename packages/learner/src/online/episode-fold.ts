@@ -8,6 +8,8 @@ export interface FoldedStep extends LearnedStep {
 
 /** An episode whose last step has got its next state. */
 export interface FoldedEpisode extends LearnedEpisode {
+  /** How many evolutions of learned text there had been when it began. */
+  readonly generation: number;
   readonly steps: readonly FoldedStep[];
 }
 
@@ -22,6 +24,8 @@ export interface EpisodeFold {
    * state is added to it (a feedback after the user's reply), until it is released.
    */
   takeReady(): readonly FoldedEpisode[];
+  /** How many evolutions of learned text there have been. */
+  readonly generation: number;
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -48,6 +52,7 @@ interface OpenStep {
 interface OpenEpisode {
   readonly start: EventOf<"episode-start">;
   readonly offset: number;
+  readonly generation: number;
   readonly steps: Map<number, OpenStep>;
   ended: boolean;
   ready: boolean;
@@ -61,6 +66,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   const contexts = new Map<string, SessionContext>();
   const episodes = new Map<string, OpenEpisode>();
   const fresh = new Set<OpenEpisode>();
+  let generation = 0;
 
   const contextOf = (sessionId: string): SessionContext => {
     const known = contexts.get(sessionId);
@@ -92,11 +98,21 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       switch (event.type) {
         case "episode-start":
           if (!isConsumed(event.episodeId, offset) && !episodes.has(event.episodeId))
-            episodes.set(event.episodeId, { start: event, offset, steps: new Map(), ended: false, ready: false });
+            episodes.set(event.episodeId, {
+              start: event,
+              offset,
+              generation,
+              steps: new Map(),
+              ended: false,
+              ready: false,
+            });
           return;
         case "observation":
           contextOf(event.sessionId).messages.push(...event.added);
           contextOf(event.sessionId).guidance = event.guidance;
+          return;
+        case "text-update":
+          generation = event.generation;
           return;
         case "compaction":
           contextOf(event.sessionId).messages = [...event.messages];
@@ -141,6 +157,9 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       fresh.clear();
       return taken;
     },
+    get generation() {
+      return generation;
+    },
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),
   };
@@ -151,13 +170,14 @@ function sameFeedback(a: NextState, b: NextState): boolean {
   return a.kind === "feedback" && b.kind === "feedback" && a.score === b.score && a.correction === b.correction;
 }
 
-function toLearned({ start, offset, steps }: OpenEpisode): FoldedEpisode {
+function toLearned({ start, offset, generation, steps }: OpenEpisode): FoldedEpisode {
   const { episodeId, sessionId, userId } = start;
   return {
     episodeId,
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
+    generation,
     steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,

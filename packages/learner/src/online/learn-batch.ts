@@ -24,6 +24,7 @@ export async function learnBatch(
     episodes,
     credit: learned.credit,
     lineage: ancestors,
+    generation: parts.fold.generation,
     seed: mixSeed(seed, "votes", sequence),
     tools,
   };
@@ -101,7 +102,12 @@ async function commitBatch(
   const { ledger, backlog, fold } = parts;
   await ledger.commit({
     ...entry,
-    gained: { ...entry.gained, episodes: episodes.length, withoutTokens: batch.withoutTokens },
+    gained: {
+      ...entry.gained,
+      episodes: episodes.length,
+      withoutTokens: batch.withoutTokens,
+      ofOlderText: batch.ofOlderText,
+    },
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
   });

@@ -22,6 +22,8 @@ export interface UpdateMaterial {
   readonly credit: CreditState;
   /** The version that the update starts from, its parent, its parent's parent and so on. */
   readonly lineage: readonly string[];
+  /** See `BatchOptions.generation`. */
+  readonly generation: number;
   /** Of the shuffled control. */
   readonly seed: number;
   /** Tools in the prompts that the teacher sees. */
@@ -42,7 +44,7 @@ export function recipeOf({ signals, credit, control, maxStaleness = 4, update }:
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, lineage, seed, tools }: UpdateMaterial,
+  { episodes, credit, lineage, generation, seed, tools }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): Batch {
   return assembleBatch(episodes, credit, {
@@ -55,6 +57,7 @@ export function updateBatch(
       return place >= 0 ? place : Math.abs(versionNumber(lineage[0]!) - versionNumber(version));
     },
     maxStaleness: recipe.maxStaleness,
+    generation,
     encodePrompt,
     tools,
   });

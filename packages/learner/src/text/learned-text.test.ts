@@ -3,7 +3,8 @@ import { type ScriptedModel, scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
 import { ruleHintReader } from "../signals/rule-hint-reader.js";
 import { ruleJudge } from "../signals/rule-judge.js";
-import { type LearnedTextOptions, type LearnedTextPlugin, learnedText } from "./learned-text.js";
+import { learnedText } from "./learned-text.js";
+import type { LearnedTextOptions, LearnedTextPlugin } from "./learned-text-options.js";
 
 const clock = { now: () => 7 };
 const reads = { judge: ruleJudge(), hintReader: ruleHintReader() };

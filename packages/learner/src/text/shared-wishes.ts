@@ -32,14 +32,14 @@ export function isCommon({ supporters, opponents }: WishSupport, enough: number)
 }
 
 /**
- * The wording in which a wish may be shown to everyone: without personal content, and each word that is not filler said by `sayers` users
+ * The wording, among one of each user's, in which a wish may be shown to everyone: without personal content, and each word that is not filler said by `sayers` users
  * at least, so that no name or secret of one of them is in it. The shortest; undefined when there is none.
  */
-export function sharedWording(supporters: readonly LearnedText[], sayers: number): LearnedText | undefined {
+export function sharedWording<T extends Wish>(supporters: readonly T[], sayers: number): T | undefined {
   const saidBy = (term: string) => supporters.filter(({ terms }) => terms.includes(term)).length;
   return supporters
     .filter(({ text, terms }) => personalContent(text) === undefined && terms.every((term) => saidBy(term) >= sayers))
-    .toSorted((a, b) => a.text.length - b.text.length || a.created - b.created)[0];
+    .toSorted((a, b) => a.text.length - b.text.length)[0];
 }
 
 /** The state after a wish: what others want no longer is taken back from everyone, and what has become common is a candidate for all. */

@@ -92,9 +92,9 @@ function withWish(
 }
 
 /** The skills of an evolution. One that a user's failures went into goes with the user, unless enough others stand behind it. */
-function withSkills(
+export function withSkills(
   state: TextState,
-  { generation, added }: EventOf<"text-update">,
+  { generation, added }: Pick<EventOf<"text-update">, "generation" | "added">,
   offset: number,
   without: ReadonlySet<string>,
   { shareAfter }: TextRules,
@@ -109,7 +109,7 @@ function withSkills(
       {
         ...(wish ?? { topic: "other", terms: termsOf(text) }),
         text,
-        id: `skill-${offset}-${index}`,
+        id: `skill-${generation}-${index}`,
         kind: "skill",
         name,
         when,

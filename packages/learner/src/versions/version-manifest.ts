@@ -42,8 +42,10 @@ export interface LearnerCounts {
   readonly rollbacks: number;
   readonly episodes: number;
   readonly samples: number;
-  /** Samples that were too old, ill-formed, or in an update that failed. */
+  /** Samples that were too old, ill-formed, of older text, or in an update that failed. */
   readonly dropped: number;
+  /** Those of them from before the last evolution of learned text. */
+  readonly ofOlderText: number;
   /** Steps without token record: of a hosted model, or text alone. */
   readonly withoutTokens: number;
 }
@@ -57,6 +59,7 @@ export const NO_COUNTS: LearnerCounts = {
   episodes: 0,
   samples: 0,
   dropped: 0,
+  ofOlderText: 0,
   withoutTokens: 0,
 };
 
