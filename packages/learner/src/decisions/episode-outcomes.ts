@@ -21,6 +21,8 @@ export interface EpisodeOutcome {
 export interface OutcomeFold {
   /** The outcome that the record settles, if it settles one. Each episode is settled once. */
   take(record: LogRecord): EpisodeOutcome | undefined;
+  /** What was decided in an episode; nothing for one that is unknown. */
+  decisionsOf(episodeId: string): readonly EventPayloads["decision"][];
   /** Who holds a session, if its user is known. */
   userOf(sessionId: string): string | undefined;
 }
@@ -45,6 +47,7 @@ export function foldOutcomes(): OutcomeFold {
   const open = new Map<string, OpenOutcome>();
   const users = new Map<string, string>();
   return {
+    decisionsOf: (episodeId) => open.get(episodeId)?.decisions ?? [],
     userOf: (sessionId) => users.get(sessionId),
     take({ event }) {
       const episode = open.get(event.episodeId);

@@ -1,6 +1,6 @@
 import { type AgentEvent, messageOf, type Signal } from "@afterstate/core";
 import { readHint, readReward } from "../signals/read-signals.js";
-import type { HintReader, StepJudge } from "../types.js";
+import type { CorrectionAttribution, HintReader, StepJudge } from "../types.js";
 import type { FoldedEpisode, FoldedStep } from "./episode-fold.js";
 
 /** A step with what was learned about it. */
@@ -27,6 +27,7 @@ export async function judgeEpisode(
     readonly judge: StepJudge;
     readonly hintReader: HintReader | undefined;
     readonly readsHints: boolean;
+    readonly attribution?: CorrectionAttribution | undefined;
   },
   hooks: {
     readonly now: () => number;
@@ -35,10 +36,17 @@ export async function judgeEpisode(
   },
 ): Promise<JudgedEpisode> {
   const steps: JudgedStep[] = [];
+  const { episodeId, userId } = episode;
   for (const step of episode.steps) {
     const signals = new Map(step.signalIds);
     for (const [index, nextState] of step.nextStates.entries()) {
       const request = { messages: step.messages, response: step.response, nextState };
+      const attributed = async (signal: Signal): Promise<Signal> => {
+        if (signal.kind !== "hint" || readers.attribution === undefined) return signal;
+        const correction = { hint: signal.text, episodeId, request, hasWeights: step.tokens !== undefined };
+        const attribution = readers.attribution.attribute({ ...correction, ...(userId !== undefined && { userId }) });
+        return { ...signal, attribution: await attribution };
+      };
       const readings = [
         { kind: "reward", read: () => readReward(readers.judge, request) },
         { kind: "hint", read: async () => (readers.readsHints ? readHint(readers.hintReader, request) : undefined) },
@@ -46,11 +54,12 @@ export async function judgeEpisode(
       for (const { kind, read } of readings) {
         const id = `${step.of.episodeId}#signal-${step.of.stepIndex}-${index}-${kind}`;
         if (signals.has(id)) continue;
-        const signal = await read().catch(async (cause): Promise<Signal | undefined> => {
+        const found = await read().catch(async (cause): Promise<Signal | undefined> => {
           await hooks.onFailure("judge/failed", `reading the ${kind} of a step failed: ${messageOf(cause)}`);
           return undefined;
         });
-        if (signal === undefined) continue;
+        if (found === undefined) continue;
+        const signal = await attributed(found);
         signals.set(id, signal);
         await hooks.emit({
           id,
@@ -82,7 +91,20 @@ function weigh(signals: readonly Signal[]): Pick<JudgedStep, "reward" | "evidenc
     (best, signal) => (best === undefined || rank(signal) >= rank(best) ? signal : best),
     undefined,
   );
-  const hints = [...new Set(signals.flatMap((signal) => (signal.kind === "hint" ? [signal.text] : [])))];
-  if (deciding?.kind !== "reward") return { reward: undefined, evidence: false, hints };
+  const hints = [...new Set(signals.flatMap(forWeights))];
+  if (deciding?.kind !== "reward" || (deciding.value < 0 && hints.length === 0 && signals.some(isNoFault)))
+    return { reward: undefined, evidence: false, hints };
   return { reward: deciding.value, evidence: deciding.value !== 0 || rank(deciding) === 1, hints };
+}
+
+/** What a hint says that the weights are to absorb: all of it, unless parts belong elsewhere. */
+function forWeights(signal: Signal): readonly string[] {
+  if (signal.kind !== "hint") return [];
+  if (signal.attribution === undefined) return [signal.text];
+  return signal.attribution.parts.flatMap(({ text, layer }) => (layer === "weights" ? [text] : []));
+}
+
+/** Whether a user was displeased for nothing but what belongs elsewhere: that does not make the policy worse for all others. */
+function isNoFault(signal: Signal): boolean {
+  return signal.kind === "hint" && signal.attribution?.isWholeReason === true;
 }

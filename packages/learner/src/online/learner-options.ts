@@ -1,6 +1,13 @@
 import type { Clock, EventLog, Plugin, ToolDefinition } from "@afterstate/core";
 import type { CreditOptions } from "../credit/step-credit.js";
-import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions } from "../types.js";
+import type {
+  CorrectionAttribution,
+  HintReader,
+  PolicyRuntime,
+  PolicyTrainer,
+  StepJudge,
+  UpdateOptions,
+} from "../types.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
@@ -16,6 +23,8 @@ export interface OnlineLearnerOptions {
   readonly judge: StepJudge;
   /** Without it only corrections given as explicit feedback are hints. */
   readonly hintReader?: HintReader;
+  /** What of corrections the weights are to absorb, as `learnedText()` says it. Without it: all. */
+  readonly attribution?: CorrectionAttribution;
   /** Where versions are kept. Without it they live as long as the process, and learning starts with what the log gains from then on. */
   readonly store?: VersionStore;
   /** Scores 0–1 of a version on held-out episodes, always the same ones in the same order. */

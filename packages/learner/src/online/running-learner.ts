@@ -164,8 +164,8 @@ export class RunningLearner {
 
   async #judge(episode: FoldedEpisode): Promise<void> {
     const { options, backlog, now, emit } = this.#parts;
-    const { judge, hintReader, signals } = options;
-    const readers = { judge, hintReader, readsHints: signals !== "reward" };
+    const { judge, hintReader, signals, attribution } = options;
+    const readers = { judge, hintReader, readsHints: signals !== "reward", attribution };
     const onFailure = (code: string, message: string) => this.#tellFailure(new AgentError(code, message));
     backlog.addJudged(await judgeEpisode(episode, readers, { now, emit, onFailure }));
     await watchReward(this.#parts);

@@ -1,5 +1,5 @@
 import type { Clock, EventLog, Guidance, Plugin } from "@afterstate/core";
-import type { HintReader, StepJudge } from "../types.js";
+import type { CorrectionAttribution, HintReader, StepJudge } from "../types.js";
 import type { SkillEvolver } from "./evolve-skills.js";
 import type { EvolutionRule } from "./failing-batch.js";
 import type { TextState } from "./learned-text-state.js";
@@ -22,7 +22,7 @@ export interface LearnedTextOptions {
 }
 
 /** A plugin that learns in words what users want, and says it to the model. */
-export interface LearnedTextPlugin extends Plugin, Guidance {
+export interface LearnedTextPlugin extends Plugin, Guidance, CorrectionAttribution {
   /** Resolves once everything that has happened so far is taken in. */
   settled(): Promise<void>;
   /** Everything that was learned, as of now. */

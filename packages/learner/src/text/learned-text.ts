@@ -20,16 +20,18 @@ export function learnedText(options: LearnedTextOptions): LearnedTextPlugin {
     provides: [GUIDANCE],
     setup: (context) => text.start(context),
     advise: (request) => text.advise(request),
+    attribute: (correction) => text.attribute(correction),
     settled: () => text.settled(),
     get state() {
       return text.state;
     },
     unlearn: (userId) => text.unlearn(userId),
-    report: () =>
-      text.state.texts
-        .filter(({ state }) => state !== "retired")
-        .map(describe)
-        .join("\n"),
+    report: () => {
+      const { texts, corrections } = text.state;
+      const absorbed = Object.entries(corrections).map(([layer, count]) => `${layer} ${count}`);
+      const kept = texts.filter(({ state }) => state !== "retired").map(describe);
+      return [...kept, `corrections: ${absorbed.join(", ")}`].join("\n");
+    },
   };
 }
 

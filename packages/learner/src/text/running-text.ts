@@ -1,5 +1,6 @@
 import {
   AgentError,
+  type Attribution,
   type EventType,
   GUIDANCE,
   type Guidance,
@@ -8,6 +9,8 @@ import {
   systemClock,
 } from "@afterstate/core";
 import { LogReader } from "../online/log-reader.js";
+import type { CorrectionAttribution } from "../types.js";
+import { attributeCorrection } from "./attribute-correction.js";
 import { chooseTexts } from "./choose-texts.js";
 import { type Batches, openBatches } from "./failing-batch.js";
 import type { LearnedTextOptions } from "./learned-text-options.js";
@@ -63,6 +66,8 @@ export class RunningText {
     if (reads)
       this.#signals = openSignalReader({
         ...reads,
+        // Its readings are made in a turn of their own, and nobody trains where it has to read.
+        attribution: { attribute: async (correction) => this.#attribution({ ...correction, hasWeights: false }) },
         now: () => clock.now(),
         emit: (event) => context.emit(event),
         onFailure: (code, message) => this.#tellFailure(new AgentError(code, message)),
@@ -94,6 +99,19 @@ export class RunningText {
     const { guidance, trials } = chooseTexts(this.state, { userId, prompt, trialSeed });
     for (const { text, shown } of trials) this.#tellTrial(sessionId, episodeId!, text, shown);
     return guidance;
+  }
+
+  /** For a learner, which has to wait until what it told before is taken in. */
+  attribute(correction: Parameters<CorrectionAttribution["attribute"]>[0]): Promise<Attribution> {
+    return this.#inTurn(async () => {
+      await this.#log.read();
+      return this.#attribution(correction);
+    });
+  }
+
+  #attribution({ episodeId, ...correction }: Parameters<CorrectionAttribution["attribute"]>[0]): Attribution {
+    const decisions = this.#fold.decisionsOf(episodeId);
+    return attributeCorrection({ ...correction, decisions }, this.state, { shareAfter: this.#shareAfter });
   }
 
   async settled(): Promise<void> {
@@ -159,9 +177,12 @@ export class RunningText {
     told?.catch((cause) => this.#tellFailure(cause));
   }
 
-  #inTurn(task: () => Promise<void>): Promise<void> {
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
     const run = this.#tail.then(task);
-    this.#tail = run.catch(() => {});
+    this.#tail = run.then(
+      () => {},
+      () => {},
+    );
     return run;
   }
 

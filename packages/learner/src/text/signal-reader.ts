@@ -1,7 +1,7 @@
 import type { AgentEvent, LogRecord } from "@afterstate/core";
 import { foldEpisodes } from "../online/episode-fold.js";
 import { judgeEpisode } from "../online/judged-episode.js";
-import type { HintReader, StepJudge } from "../types.js";
+import type { CorrectionAttribution, HintReader, StepJudge } from "../types.js";
 
 /** Episodes that are kept for a next state that comes late, and that are read at a start. */
 const MOST_KEPT = 256;
@@ -17,11 +17,12 @@ export interface SignalReader {
 export function openSignalReader(options: {
   readonly judge: StepJudge;
   readonly hintReader: HintReader;
+  readonly attribution: CorrectionAttribution;
   readonly now: () => number;
   readonly emit: (event: AgentEvent) => Promise<void>;
   readonly onFailure: (code: string, message: string) => Promise<unknown>;
 }): SignalReader {
-  const { judge, hintReader, now, emit, onFailure } = options;
+  const { now, emit, onFailure, ...readers } = options;
   const fold = foldEpisodes(() => false);
   const kept = new Set<string>();
   return {
@@ -37,7 +38,7 @@ export function openSignalReader(options: {
         fold.release(episodeId);
       }
       for (const episode of ready.slice(-MOST_KEPT))
-        await judgeEpisode(episode, { judge, hintReader, readsHints: true }, { now, emit, onFailure });
+        await judgeEpisode(episode, { ...readers, readsHints: true }, { now, emit, onFailure });
     },
   };
 }

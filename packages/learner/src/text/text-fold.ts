@@ -1,4 +1,4 @@
-import type { EventOf, LogRecord } from "@afterstate/core";
+import type { Attribution, EventOf, EventPayloads, LogRecord } from "@afterstate/core";
 import { type EpisodeOutcome, foldOutcomes } from "../decisions/episode-outcomes.js";
 import { addReward } from "../online/reward-watch.js";
 import { differenceOf } from "./betting-interval.js";
@@ -21,6 +21,8 @@ export const TEXT_DECISION = "text:";
 /** Learned text as a fold over the event log, which has to be given from its first record on. */
 export interface TextFold {
   readonly state: TextState;
+  /** What was decided in an episode, but for what text it saw. */
+  decisionsOf(episodeId: string): readonly EventPayloads["decision"][];
   /** @returns the outcome that the record settles, if it settles one. */
   take(record: LogRecord): EpisodeOutcome | undefined;
 }
@@ -38,6 +40,7 @@ export function foldText(rules: TextRules, without: ReadonlySet<string> = new Se
     get state() {
       return state;
     },
+    decisionsOf: (episodeId) => outcomes.decisionsOf(episodeId).filter(({ name }) => !name.startsWith(TEXT_DECISION)),
     take(record) {
       const { event, offset } = record;
       if (event.type === "episode-start" && event.userId !== undefined) {
@@ -49,6 +52,7 @@ export function foldText(rules: TextRules, without: ReadonlySet<string> = new Se
       if (outcome !== undefined) state = withOutcome(state, outcome);
       if (event.type === "text-update") state = withSkills(state, event, offset, without, rules);
       if (event.type === "signal" && event.signal.kind === "hint") {
+        state = withCounts(state, event.signal.attribution);
         const userId = outcomes.userOf(event.sessionId);
         if (userId === undefined) return outcome;
         for (const wish of wishesOf(event.signal.text)) {
@@ -144,4 +148,10 @@ function withOutcome(state: TextState, { userId, decisions, guidance = "", rewar
     return judgeTrial({ ...text, trial: measured });
   });
   return { ...state, texts };
+}
+
+function withCounts(state: TextState, attribution: Attribution | undefined): TextState {
+  const corrections = { ...state.corrections };
+  for (const { layer } of attribution?.parts ?? []) corrections[layer] += 1;
+  return { ...state, corrections };
 }
