@@ -47,6 +47,7 @@ export * from "./online/assemble-batch.js";
 export * from "./online/learner-options.js";
 export * from "./online/online-learner.js";
 export * from "./online/reward-watch.js";
+export * from "./online/signal-reader.js";
 export * from "./policy/policy-runtime.js";
 export * from "./policy/tokenizer.js";
 export * from "./policy/tool-call-format.js";

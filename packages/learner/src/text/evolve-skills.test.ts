@@ -2,6 +2,7 @@ import { createAgent, memoryEventLog } from "@afterstate/core";
 import { scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
 import type { EpisodeOutcome } from "../decisions/episode-outcomes.js";
+import { signalReader } from "../online/signal-reader.js";
 import { ruleHintReader } from "../signals/rule-hint-reader.js";
 import { ruleJudge } from "../signals/rule-judge.js";
 import { modelEvolver, parseSkills, ruleEvolver, type SkillEvolver } from "./evolve-skills.js";
@@ -81,13 +82,15 @@ describe("an evolution", () => {
     const calls: number[] = [];
     const log = memoryEventLog();
     const model = scriptedModel(Array<string>(100).fill("24"));
-    const reads = { judge: ruleJudge(), hintReader: ruleHintReader() };
+    const readers = { judge: ruleJudge(), hintReader: ruleHintReader() };
     const skills = { evolver: evolverOf(calls), batchEpisodes: 5 };
-    const text = learnedText({ log, reads, skills, clock: { now: () => 7 } });
-    const agent = await createAgent({ model, plugins: [text], log, seed: 1 });
+    const text = learnedText({ log, skills, clock: { now: () => 7 } });
+    const reader = signalReader({ log, ...readers });
+    const agent = await createAgent({ model, plugins: [text, reader], log, seed: 1 });
     for (const [i, score] of rewards.entries()) {
       const run = agent.stream({ prompt: "What is 2^9 mod 7?", userId: `u${i}` });
       await run.feedback({ score });
+      await reader.settled();
       await text.settled();
     }
     return { text, calls, log, agent, model };

@@ -1,5 +1,5 @@
 import type { Clock, EventLog, Guidance, Plugin } from "@afterstate/core";
-import type { CorrectionAttribution, HintReader, StepJudge } from "../types.js";
+import type { CorrectionAttribution } from "../types.js";
 import type { SkillEvolver } from "./evolve-skills.js";
 import type { EvolutionRule } from "./failing-batch.js";
 import type { TextState } from "./learned-text-state.js";
@@ -8,8 +8,6 @@ import type { TextState } from "./learned-text-state.js";
 export interface LearnedTextOptions {
   /** The log that the agent writes. */
   readonly log: EventLog;
-  /** Reads next states itself. Needed where no online learner does, as in front of a hosted model; left out where one does. */
-  readonly reads?: { readonly judge: StepJudge; readonly hintReader: HintReader };
   /** How many users must ask for the same before others see it. Default 3. */
   readonly shareAfter?: number;
   /** Evolves skills from failures. Without it there are none. */

@@ -1,20 +1,26 @@
 import { type AgentEvent, createAgent, type EventLog, memoryEventLog } from "@afterstate/core";
 import { type ScriptedModel, scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
+import { signalReader } from "../online/signal-reader.js";
 import { ruleHintReader } from "../signals/rule-hint-reader.js";
 import { ruleJudge } from "../signals/rule-judge.js";
 import { learnedText } from "./learned-text.js";
 import type { LearnedTextOptions, LearnedTextPlugin } from "./learned-text-options.js";
 
 const clock = { now: () => 7 };
-const reads = { judge: ruleJudge(), hintReader: ruleHintReader() };
+const readers = { judge: ruleJudge(), hintReader: ruleHintReader() };
 
 /** An agent in front of a model that says "24.", whatever it is asked, and learns in words. */
 async function open(options: Partial<LearnedTextOptions> = {}) {
   const log = options.log ?? memoryEventLog();
   const model = scriptedModel(Array<string>(400).fill("The answer is 24."));
-  const text = learnedText({ log, reads, clock, ...options });
-  const agent = await createAgent({ model, plugins: [text], log, clock, seed: 1 });
+  const text = learnedText({ log, clock, ...options });
+  const reader = signalReader({ log, ...readers, attribution: text, clock });
+  const agent = await createAgent({ model, plugins: [text, reader], log, clock, seed: 1 });
+  const settled = async () => {
+    await reader.settled();
+    await text.settled();
+  };
   let sessions = log.nextOffset;
   /** A session of one user; each prompt is the reaction to what came before. @returns what the model saw of the first. */
   const hold = async (userId: string, ...prompts: string[]) => {
@@ -22,10 +28,10 @@ async function open(options: Partial<LearnedTextOptions> = {}) {
     const first = model.requests.length;
     for (const prompt of prompts) await agent.stream({ prompt, sessionId, userId }).result();
     await agent.closeSession(sessionId, "call");
-    await text.settled();
+    await settled();
     return seen(model, first);
   };
-  return { log, text, agent, hold, model };
+  return { log, text, agent, hold, model, settled };
 }
 
 const seen = (model: ScriptedModel, request: number) => model.requests[request]!.messages.at(-1)!.content;
@@ -109,7 +115,7 @@ describe("learned text", () => {
   });
 
   it("tries a text for everyone on a random half, and keeps it once its effect is certain", async () => {
-    const { hold, text, log, agent, model } = await open({ shareAfter: 2 });
+    const { hold, text, log, agent, model, settled } = await open({ shareAfter: 2 });
     for (const user of ["ann", "ben"]) await hold(user, "What is 48/2?", "Just the number, please.");
     const shared = () => text.state.texts.find(({ scope }) => scope === "everyone")!;
     for (let i = 0; i < 80 && shared().state === "candidate"; i++) {
@@ -117,7 +123,7 @@ describe("learned text", () => {
       await run.result();
       // Users are content with those answers alone that saw the text.
       await run.feedback({ score: seen(model, model.requests.length - 1) === "What is 6*4?" ? -1 : 1 });
-      await text.settled();
+      await settled();
     }
     expect(shared().state).toBe("active");
     const { shown, withheld, differences } = shared().trial;
@@ -150,8 +156,8 @@ describe("learned text", () => {
     const silent = await createAgent({ model, log, clock, seed: 1 });
     for (const prompt of ["What is 48/2?", "Just the number, please."])
       await silent.stream({ prompt, sessionId: "s", userId: "ann" }).result();
-    const { text, hold } = await open({ log });
-    await text.settled();
+    const { hold, settled } = await open({ log });
+    await settled();
     expect(await hold("ann", "What is 96/4?")).toBe("What is 96/4? Just the number, please.");
   });
 

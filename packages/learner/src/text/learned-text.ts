@@ -1,19 +1,16 @@
-import { AgentError, GUIDANCE } from "@afterstate/core";
+import { GUIDANCE } from "@afterstate/core";
 import type { LearnedTextOptions, LearnedTextPlugin } from "./learned-text-options.js";
 import type { LearnedText } from "./learned-text-state.js";
 import { RunningText } from "./running-text.js";
 
 /**
  * Learned text. It is a fold over the event log and kept nowhere else, so that a stop at any moment loses nothing: after a start it is what
- * it was. Corrections come from the hint signals of an online learner, or are read by itself. One user's text is shown to that user alone;
- * what enough users asked for is shown to everyone, first on trial.
+ * it was. Corrections are the hint signals of an online learner or, where there is none, of a `signalReader()`. One user's text is shown
+ * to that user alone; what enough users asked for is shown to everyone, first on trial.
  *
  * @throws AgentError `text/bad-option` unless shareAfter is a whole number of at least 1.
  */
 export function learnedText(options: LearnedTextOptions): LearnedTextPlugin {
-  const { shareAfter = 3 } = options;
-  if (!Number.isInteger(shareAfter) || shareAfter < 1)
-    throw new AgentError("text/bad-option", `shareAfter is a whole number of users of at least 1, not ${shareAfter}`);
   const text = new RunningText(options);
   return {
     name: "learned-text",
