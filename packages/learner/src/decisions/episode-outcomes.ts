@@ -1,5 +1,8 @@
 import type { EventPayloads, LogRecord, Signal } from "@afterstate/core";
 
+/** The prefix of the decisions by which learned text on trial is shown or held back. */
+export const TEXT_DECISION = "text:";
+
 /** What came of one episode, as far as the log tells. */
 export interface EpisodeOutcome {
   readonly episodeId: string;

@@ -7,6 +7,7 @@ import {
   mixSeed,
   type PluginContext,
 } from "@afterstate/core";
+import { TEXT_DECISION } from "../decisions/episode-outcomes.js";
 import { LogFollower } from "../online/log-follower.js";
 import type { CorrectionAttribution } from "../types.js";
 import { attributeCorrection } from "./attribute-correction.js";
@@ -14,7 +15,7 @@ import { chooseTexts } from "./choose-texts.js";
 import { type Batches, openBatches } from "./failing-batch.js";
 import type { LearnedTextOptions } from "./learned-text-options.js";
 import type { LearnedText, TextRules, TextState } from "./learned-text-state.js";
-import { foldText, TEXT_DECISION, type TextFold, withSkills } from "./text-fold.js";
+import { foldText, type TextFold, withSkills } from "./text-fold.js";
 
 const WAKING: ReadonlySet<EventType> = new Set(["signal", "text-update"]);
 

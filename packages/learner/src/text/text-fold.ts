@@ -1,5 +1,5 @@
 import type { Attribution, EventOf, EventPayloads, LogRecord } from "@afterstate/core";
-import { type EpisodeOutcome, foldOutcomes } from "../decisions/episode-outcomes.js";
+import { type EpisodeOutcome, foldOutcomes, TEXT_DECISION } from "../decisions/episode-outcomes.js";
 import { addReward } from "../online/reward-watch.js";
 import { differenceOf } from "./betting-interval.js";
 import {
@@ -14,9 +14,6 @@ import {
 import { withShared } from "./shared-wishes.js";
 import { judgeTrial } from "./text-trial.js";
 import { contradicts, isSameWish, termsOf, type Wish, wishesOf } from "./wish.js";
-
-/** The prefix of the decisions by which candidates are shown or held back. */
-export const TEXT_DECISION = "text:";
 
 /** Learned text as a fold over the event log, which has to be given from its first record on. */
 export interface TextFold {
