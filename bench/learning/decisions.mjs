@@ -50,8 +50,9 @@ for (const seed of SEEDS) {
   process.stderr.write(`seed ${seed}\n`);
   const truth = await trueRewards(seed);
   const best = ALTERNATIVES.reduce((a, b) => (truth[b].mean > truth[a].mean ? b : a));
-  const bandit = await learn(seed, best, false);
-  const control = await learn(seed, best, true);
+  const others = ALTERNATIVES.flatMap((one) => truth[one].rewards);
+  const bandit = await learn(seed, best, ruleJudge());
+  const control = await learn(seed, best, verdictsOf(others, ruleJudge(), seed));
   const logged = bandit.shares.reduce((sum, share, a) => sum + share * truth[ALTERNATIVES[a]].mean, 0);
   const lift = truth[best].mean - logged;
   const { ips, snips, doublyRobust } = bandit.estimates.find(({ policy: of }) => of === `always ${best}`);
@@ -107,10 +108,9 @@ function open(seed, log, plugins) {
 }
 
 /** Sessions of a question and its reaction, with choices by a bandit. */
-async function learn(seed, best, shuffled) {
+async function learn(seed, best, judge) {
   const log = memoryEventLog();
   const bandit = banditDecider({ log, seed });
-  const judge = shuffled ? verdictsOfOthers(ruleJudge(), seed) : ruleJudge();
   const reader = signalReader({ log, judge, hintReader: ruleHintReader() });
   const agent = await open(seed, log, [bandit, reader, { name: "instruction", decisions: [instruction] }]);
   const choices = [];
@@ -141,19 +141,14 @@ async function learn(seed, best, shuffled) {
   };
 }
 
-/** Verdicts in the place of one another: each session gets that of an earlier one, drawn by the seed. */
-function verdictsOfOthers(judge, seed) {
+/** Instead of a judge's own verdicts those of other sessions, in which each alternative was taken equally often. */
+function verdictsOf(rewards, judge, seed) {
   const random = createRandom(mixSeed(seed, "verdicts"));
-  const kept = [];
   return {
     ...judge,
     async judge(request) {
       const verdict = await judge.judge(request);
-      if (request.nextState.kind !== "user") return verdict;
-      const at = random.integer(16);
-      const other = kept[at];
-      kept[at] = verdict;
-      return other ?? { value: undefined, votes: [] };
+      return verdict.value === undefined ? verdict : { ...verdict, value: random.pick(rewards) };
     },
   };
 }
@@ -182,7 +177,7 @@ async function trueRewards(seed) {
     await agent.close();
     const mean = rewards.reduce((sum, value) => sum + value, 0) / rewards.length;
     const squares = rewards.reduce((sum, value) => sum + (value - mean) ** 2, 0);
-    truth[alternative] = { mean, error: Math.sqrt(squares / (rewards.length - 1) / rewards.length) };
+    truth[alternative] = { rewards, mean, error: Math.sqrt(squares / (rewards.length - 1) / rewards.length) };
   }
   return truth;
 }

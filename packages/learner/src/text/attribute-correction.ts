@@ -23,8 +23,9 @@ export interface Correction {
  *
  * 1. it tells of a person → that user's text;
  * 2. a decision of the episode took another alternative than the one that it names, or the one that it does not want → that decision;
- * 3. the answer was rejected and the wish is no matter of taste → weights (without weights: text for everyone);
- * 4. it is common: wanted by `shareAfter` users, or by all there are, and by twice as many as want otherwise → weights (else text for all);
+ * 3. there are weights, the answer was rejected, and the wish is no matter of taste → weights;
+ * 4. it is common: wanted by `shareAfter` users and by twice as many as want otherwise → weights, or text for everyone where there are none;
+ *    the weights of fewer users than that are theirs alone, and what all of them want is common;
  * 5. it is one user's → that user's text.
  */
 export function attributeCorrection(correction: Correction, state: TextState, rules: TextRules): Attribution {
@@ -45,16 +46,16 @@ function layerOf(
   if (personal !== undefined) return { layer: "text-user", why: `it has ${personal} in it` };
   const decision = decisions.find((made) => explains(made, wish));
   if (decision) return { layer: "decision", why: `the decision "${decision.name}" took "${decision.choice}"` };
-  const lasting = hasWeights ? "weights" : "text-shared";
-  if (rejected && !MATTERS_OF_TASTE.has(wish.topic))
-    return { layer: lasting, why: "the answer was rejected, and this is no matter of taste" };
+  if (hasWeights && rejected && !MATTERS_OF_TASTE.has(wish.topic))
+    return { layer: "weights", why: "the answer was rejected, and this is no matter of taste" };
   const others = state.texts.filter((text) => !isOwn(text, userId));
   const { supporters, opponents } = supportOf(wish, { texts: others });
   const wanted = supporters.length + 1;
-  const enough = Math.max(1, Math.min(shareAfter, state.users.size));
-  if (userId !== undefined && isCommon({ supporters: wanted, opponents }, enough))
-    return { layer: lasting, why: `${wanted} of ${state.users.size} users want it, and ${opponents} otherwise` };
-  return { layer: "text-user", why: `${wanted} of ${state.users.size} users want it, and ${enough} would be enough` };
+  const enough = hasWeights ? Math.max(1, Math.min(shareAfter, state.users.size)) : shareAfter;
+  const why = `${wanted} of ${state.users.size} users want it, and ${opponents} otherwise; it is common from ${enough} on`;
+  const isShared = userId !== undefined && isCommon({ supporters: wanted, opponents }, enough);
+  if (!isShared) return { layer: "text-user", why };
+  return { layer: hasWeights ? "weights" : "text-shared", why };
 }
 
 /** Whether another alternative, or not the one that was taken, is what a wish names. */

@@ -35,5 +35,9 @@ export function learnedText(options: LearnedTextOptions): LearnedTextPlugin {
 function describe({ id, state, scope, text, users, trial }: LearnedText): string {
   const whose = scope === "everyone" ? `everyone, asked for by ${users.length}` : scope.userId;
   const { shown, withheld } = trial;
-  return `${state.padEnd(9)} ${id} (${whose}): "${text}" reward ${shown.mean.toFixed(2)} with (${shown.count}), ${withheld.mean.toFixed(2)} without (${withheld.count})`;
+  const rewards = [
+    ...(shown.count > 0 ? [`reward ${shown.mean.toFixed(2)} in ${shown.count} episodes with it`] : []),
+    ...(withheld.count > 0 ? [`${withheld.mean.toFixed(2)} in ${withheld.count} without`] : []),
+  ];
+  return [`${state} ${id} (${whose}): "${text}"`, ...rewards].join(", ");
 }
