@@ -101,6 +101,17 @@ describe("learned text", () => {
     expect(text.state.texts.filter(({ scope }) => scope === "everyone")).toEqual([]);
   });
 
+  it("gives way to what the request itself says", async () => {
+    const { hold } = await open();
+    await hold("ann", "What is 48/2?", "Just the number, please. Use my name.");
+    expect(await hold("ann", "What is 96/4? Please answer in a full sentence.")).toBe(
+      "What is 96/4? Please answer in a full sentence. Use my name.",
+    );
+    expect(await hold("ann", "What is 96/4? Just the number, please.")).toBe(
+      "What is 96/4? Just the number, please. Use my name.",
+    );
+  });
+
   it("says at most three texts and 300 characters, those first that fit the request", async () => {
     const { hold } = await open();
     const long = `Mention the ${"very ".repeat(50)}long history of zebras.`;
@@ -159,6 +170,22 @@ describe("learned text", () => {
     const { hold, settled } = await open({ log });
     await settled();
     expect(await hold("ann", "What is 96/4?")).toBe("What is 96/4? Just the number, please.");
+  });
+
+  it("loses nothing of what the log acknowledged, wherever it is stopped", async () => {
+    const whole = await open();
+    for (const user of ["ann", "ben"]) await whole.hold(user, "What is 48/2?", `Just the number, please, and hurry.`);
+    const events = await eventsOf(whole.log);
+    for (let end = 1; end <= events.length; end++) {
+      const log = memoryEventLog();
+      for (const event of events.slice(0, end)) await log.append(event);
+      const said = events
+        .slice(0, end)
+        .filter((event) => event.type === "next-state" && event.nextState.kind === "user").length;
+      const { text, settled } = await open({ log });
+      await settled();
+      expect([end, ACTIVE(text).length]).toEqual([end, said]);
+    }
   });
 
   it("without a user is what it would have been without their sessions", async () => {
