@@ -82,6 +82,15 @@ export interface EventPayloads {
     /** Of the episodes that gave rise to it. */
     readonly metrics: Readonly<Record<string, number>>;
   };
+  /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
+  unlearn: { readonly userHash: string; readonly lifted: boolean };
+  /** Something that a person should look at. `critical`: something was kept from being trained on or served. */
+  alarm: {
+    readonly name: string;
+    readonly severity: "warning" | "critical";
+    readonly message: string;
+    readonly numbers: Readonly<Record<string, number>>;
+  };
   // trouble
   abort: { readonly reason: string };
   error: { readonly code: string; readonly message: string };

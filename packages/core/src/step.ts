@@ -113,6 +113,10 @@ export type Signal =
       readonly text: string;
       readonly reliability: number;
       readonly attribution?: Attribution;
+      /** What it was measured to do to the policy that sees it, where that was measured; in the unit of what measured it. */
+      readonly effect?: number;
+      /** Why nothing is taught by it: it was measured and did no good. */
+      readonly rejected?: string;
     };
 
 /** What absorbs a correction: text that one user sees, text for everyone, a decision, or the policy's weights. */

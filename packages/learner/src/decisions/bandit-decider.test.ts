@@ -46,7 +46,11 @@ async function play(episodes: number, options: Partial<BanditDeciderOptions> & {
   const right: boolean[] = [];
   for (let i = 0; i < episodes; i++) {
     const why = i % 2 === 0;
-    const run = agent.stream({ prompt: why ? "Why is the sky blue?" : "What is 48/2?", userId: `user-${i % 2}` });
+    const run = agent.stream({
+      prompt: why ? "Why is the sky blue?" : "What is 48/2?",
+      userId: `user-${i % 2}`,
+      sessionId: `s${i}`,
+    });
     const { answer } = await run.result();
     right.push(answer === (why ? "Be long." : "Be brief."));
     await run.feedback({ score: right.at(-1) ? 1 : -1 });
@@ -80,11 +84,14 @@ describe("a bandit that decides", () => {
     expect(Math.abs(brief!.length / 4000 - probability)).toBeLessThan(3 * error);
   });
 
-  it("knows after a start over the same log what it knew, and nothing of users that it is to leave out", async () => {
+  it("knows after a start over the same log what it knew, and nothing of users who were unlearned", async () => {
     const { bandit, log, agent } = await play(20);
     await agent.close();
-    expect((await play(0, { log })).bandit.known).toEqual(bandit.known);
-    expect((await play(0, { log, without: ["user-1"] })).bandit.known.get("manner")!.choices).toHaveLength(10);
+    const later = await play(0, { log });
+    expect(later.bandit.known).toEqual(bandit.known);
+    await later.bandit.unlearn("user-1");
+    expect(later.bandit.known.get("manner")!.choices).toHaveLength(10);
+    expect((await play(0, { log })).bandit.known).toEqual(later.bandit.known);
   });
 
   it("is told its options' limits", () => {

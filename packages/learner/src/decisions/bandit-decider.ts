@@ -7,10 +7,11 @@ import {
   type Decider,
   type EventLog,
   type EventType,
+  type LogRecord,
   mixSeed,
   type Plugin,
 } from "@afterstate/core";
-import { LogFollower } from "../online/log-follower.js";
+import { type LeftOut, LogFollower } from "../online/log-follower.js";
 import { describeDecision } from "./decision-report.js";
 import { foldOutcomes, TEXT_DECISION } from "./episode-outcomes.js";
 import { drawAlternative } from "./inverse-gap.js";
@@ -26,8 +27,6 @@ import {
 export interface BanditDeciderOptions extends Partial<BanditRule> {
   /** The log that the agent writes. */
   readonly log: EventLog;
-  /** Users whose choices teach nothing. */
-  readonly without?: readonly string[];
   /** Default 0. */
   readonly seed?: number;
   readonly clock?: Clock;
@@ -37,6 +36,8 @@ export interface BanditDeciderOptions extends Partial<BanditRule> {
 export interface BanditDecider extends Plugin, Decider {
   /** Resolves once everything that has happened so far is taken in. */
   settled(): Promise<void>;
+  /** Forgets what a user's sessions taught, in later processes, too. With an online learner call that one's `unlearn`. */
+  unlearn(userId: string): Promise<void>;
   /** What is known, by the decisions' names. */
   readonly known: ReadonlyMap<string, LearnedDecision>;
   /** What is known of each decision, and what other choices would have brought. */
@@ -53,29 +54,18 @@ const WAKING: ReadonlySet<EventType> = new Set(["signal"]);
  * @throws AgentError `decision/bad-option`.
  */
 export function banditDecider(options: BanditDeciderOptions): BanditDecider {
-  const { log, without, seed = 0, clock, exploitation = 8, floor = 0.01, forgetting = 1 } = options;
+  const { log, seed = 0, clock, exploitation = 8, floor = 0.01, forgetting = 1 } = options;
   const rule = { exploitation, floor, forgetting };
   checkRule(rule);
-  const outcomes = foldOutcomes();
-  const left = new Set(without);
-  const decisions = new Map<string, LearnedDecision>();
   const follower = new LogFollower({
     name: "bandit",
     log,
     wakesOn: WAKING,
-    take(record) {
-      const outcome = outcomes.take(record);
-      if (outcome === undefined || (outcome.userId !== undefined && left.has(outcome.userId))) return;
-      for (const made of outcome.decisions) {
-        if (made.name.startsWith(TEXT_DECISION)) continue;
-        const known = decisions.get(made.name) ?? newDecision(made.name, made.alternatives);
-        decisions.set(made.name, withChoice(known, made, outcome, rule));
-      }
-    },
+    open: (left) => foldDecisions(rule, left),
     ...(clock && { clock }),
   });
   const choose: Decider["choose"] = ({ decision: { name, alternatives }, features, seed: episodeSeed }): Choice => {
-    const known = decisions.get(name) ?? newDecision(name, alternatives);
+    const known = follower.fold.known.get(name) ?? newDecision(name, alternatives);
     const probabilities = choiceProbabilities(known, alternatives, features, rule);
     const at = drawAlternative(probabilities, createRandom(mixSeed(seed, "bandit", episodeSeed)).next());
     return { choice: alternatives[at]!, propensity: probabilities[at]! };
@@ -89,8 +79,29 @@ export function banditDecider(options: BanditDeciderOptions): BanditDecider {
     },
     choose,
     settled: () => follower.settled(),
-    known: decisions,
-    report: () => [...decisions.values()].map(describeDecision).join("\n"),
+    get known() {
+      return follower.fold.known;
+    },
+    unlearn: (userId) => follower.unlearn(userId),
+    report: () => [...follower.fold.known.values()].map(describeDecision).join("\n"),
+  };
+}
+
+/** What is known of decisions as a fold over the log, without the sessions of some. */
+function foldDecisions(rule: BanditRule, left: LeftOut) {
+  const outcomes = foldOutcomes();
+  const known = new Map<string, LearnedDecision>();
+  return {
+    known,
+    take(record: LogRecord) {
+      const outcome = outcomes.take(record);
+      if (outcome === undefined || left.isLeftOut(outcome.sessionId)) return;
+      for (const made of outcome.decisions) {
+        if (made.name.startsWith(TEXT_DECISION)) continue;
+        const before = known.get(made.name) ?? newDecision(made.name, made.alternatives);
+        known.set(made.name, withChoice(before, made, outcome, rule));
+      }
+    },
   };
 }
 

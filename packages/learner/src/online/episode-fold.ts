@@ -1,4 +1,4 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepRef } from "@afterstate/core";
+import type { EventOf, LogRecord, Message, NextState, Signal, StepCost, StepRef } from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -6,16 +6,24 @@ export interface FoldedStep extends LearnedStep {
   readonly signalIds: ReadonlyMap<string, Signal>;
 }
 
-/** An episode whose last step has got its next state. */
+/** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
   /** How many evolutions of learned text there had been when it began. */
   readonly generation: number;
+  /** And when it became ready. */
+  readonly generationReady: number;
   readonly steps: readonly FoldedStep[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** The log offset of its last signal, if it has any. */
+  readonly judgedAt?: number;
+  /** Why it is consumed without being judged or learned from. */
+  readonly skipped?: "unanswered" | "unlearned";
 }
 
 /**
- * Reads episodes off the records of a log, one record after the other. An episode without next state is given up when a later
- * one of its session ends: nothing can come after its last step any more but a late feedback.
+ * Reads episodes off the records of a log, one record after the other. An episode without next state, or without end, is given up when
+ * a later one of its session ends: nothing can come after its last step any more but a late feedback. It is ready then, to be skipped.
  */
 export interface EpisodeFold {
   take(record: LogRecord): void;
@@ -24,6 +32,8 @@ export interface EpisodeFold {
    * state is added to it (a feedback after the user's reply), until it is released.
    */
   takeReady(): readonly FoldedEpisode[];
+  /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
+  giveUpUnended(before: number): void;
   /** How many evolutions of learned text there have been. */
   readonly generation: number;
   /** Start offsets of the episodes that are not ready. */
@@ -47,6 +57,7 @@ interface OpenStep {
   readonly seen: number;
   readonly nextStates: NextState[];
   readonly signalIds: Map<string, Signal>;
+  cost?: StepCost;
 }
 
 interface OpenEpisode {
@@ -54,7 +65,10 @@ interface OpenEpisode {
   readonly offset: number;
   readonly generation: number;
   readonly steps: Map<number, OpenStep>;
+  generationReady: number;
+  judgedAt?: number;
   ended: boolean;
+  waiting: boolean;
   ready: boolean;
 }
 
@@ -86,10 +100,12 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
 
   const settle = (episodeId: string) => {
     const episode = episodes.get(episodeId);
-    if (!episode?.ended) return;
-    const last = [...episode.steps.values()].at(-1);
-    if (last !== undefined && last.nextStates.length === 0) return;
+    if (episode === undefined || (isUnanswered(episode) && !episode.ready)) return;
+    giveOut(episode);
+  };
+  const giveOut = (episode: OpenEpisode) => {
     episode.ready = true;
+    episode.generationReady = generation;
     fresh.add(episode);
   };
 
@@ -102,8 +118,10 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
               start: event,
               offset,
               generation,
+              generationReady: generation,
               steps: new Map(),
               ended: false,
+              waiting: false,
               ready: false,
             });
           return;
@@ -120,7 +138,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
         case "action": {
           const { messages, guidance } = contextOf(event.sessionId);
           const step = { action: event, context: messages, seen: messages.length, guidance };
-          const open = { ...step, nextStates: [], signalIds: new Map() };
+          const open: OpenStep = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
         }
@@ -137,16 +155,26 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           });
           return;
         }
-        case "signal":
+        case "step-end": {
+          const step = stepOf(event);
+          if (step !== undefined) step.cost = event.cost;
+          return;
+        }
+        case "signal": {
+          const episode = episodes.get(event.of.episodeId);
+          if (episode !== undefined) episode.judgedAt = offset;
           stepOf(event.of)?.signalIds.set(event.id, event.signal);
           return;
+        }
         case "episode-end": {
           const episode = episodes.get(event.episodeId);
-          if (episode === undefined || event.stopReason === "awaiting-approval") return;
+          if (episode === undefined) return;
+          episode.waiting = event.stopReason === "awaiting-approval";
+          if (episode.waiting) return;
           episode.ended = true;
-          for (const [id, other] of episodes)
+          for (const other of episodes.values())
             if (!other.ready && other.start.sessionId === event.sessionId && other.offset < episode.offset)
-              episodes.delete(id);
+              giveOut(other);
           settle(event.episodeId);
           return;
         }
@@ -156,6 +184,10 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       const taken = [...fresh].map(toLearned);
       fresh.clear();
       return taken;
+    },
+    giveUpUnended(before) {
+      for (const episode of episodes.values())
+        if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
     get generation() {
       return generation;
@@ -170,7 +202,14 @@ function sameFeedback(a: NextState, b: NextState): boolean {
   return a.kind === "feedback" && b.kind === "feedback" && a.score === b.score && a.correction === b.correction;
 }
 
-function toLearned({ start, offset, generation, steps }: OpenEpisode): FoldedEpisode {
+/** Whether it has not ended, or nothing came after its last step. */
+function isUnanswered({ ended, steps }: OpenEpisode): boolean {
+  const last = [...steps.values()].at(-1);
+  return !ended || (last !== undefined && last.nextStates.length === 0);
+}
+
+function toLearned(episode: OpenEpisode): FoldedEpisode {
+  const { start, offset, generation, generationReady, steps, judgedAt } = episode;
   const { episodeId, sessionId, userId } = start;
   return {
     episodeId,
@@ -178,7 +217,11 @@ function toLearned({ start, offset, generation, steps }: OpenEpisode): FoldedEpi
     ...(userId !== undefined && { userId }),
     offset,
     generation,
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds }]) => ({
+    generationReady,
+    startedAt: start.time,
+    ...(judgedAt !== undefined && { judgedAt }),
+    ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
+    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds, cost }]) => ({
       of: { episodeId, stepIndex },
       kind: event.action.kind,
       policyVersion: event.policyVersion,
@@ -186,6 +229,7 @@ function toLearned({ start, offset, generation, steps }: OpenEpisode): FoldedEpi
       ...(guidance !== undefined && { guidance }),
       response: responseText(event.action.message.content, event.action.message.toolCalls),
       ...(event.tokens && { tokens: event.tokens }),
+      ...(cost && { cost }),
       nextStates: [...nextStates],
       signals: [...signalIds.values()],
       signalIds: new Map(signalIds),

@@ -28,6 +28,11 @@ export class LogReader {
     return this.#awaited.size > 0;
   }
 
+  /** The ids of such events. */
+  get awaited(): Iterable<string> {
+    return this.#awaited;
+  }
+
   /** Notes an event that was on the bus. */
   expect(eventId: string): void {
     this.#awaited.add(eventId);

@@ -1,25 +1,31 @@
 import type { ToolDefinition } from "@afterstate/core";
-import type { CreditOptions, CreditState } from "../credit/step-credit.js";
-import type { PolicyRuntime, PolicyWeights, UpdateOptions, UpdateRequest } from "../types.js";
+import type { CreditState } from "../credit/step-credit.js";
+import type { Alarm } from "../safety/alarm.js";
+import {
+  FEEDBACK_RULE,
+  type FeedbackState,
+  guardFeedback,
+  knownUsers,
+  NO_FEEDBACK,
+  userOf,
+} from "../safety/feedback-guard.js";
+import { capInfluence } from "../safety/influence.js";
+import { isHeldOut } from "../safety/session-draw.js";
+import type { PolicyRuntime, PolicyWeights, TrustRegion, UpdateRequest } from "../types.js";
+import type { UpdateRecipe } from "../versions/batch-record.js";
+import type { DropReason } from "../versions/drop-reason.js";
 import { versionNumber } from "../versions/version-manifest.js";
-import { assembleBatch, type Batch, type LearningSignals } from "./assemble-batch.js";
+import { assembleBatch, type Batch } from "./assemble-batch.js";
 import type { JudgedEpisode } from "./judged-episode.js";
 import { DEFAULT_UPDATE, type OnlineLearnerOptions } from "./learner-options.js";
-
-/** What of a learner's options decides how updates are made. */
-export interface UpdateRecipe {
-  readonly signals: LearningSignals;
-  readonly credit: CreditOptions;
-  readonly shuffledVotes: boolean;
-  readonly maxStaleness: number;
-  readonly update: UpdateOptions;
-}
 
 /** What one update is made of, beside the weights that it starts from. */
 export interface UpdateMaterial {
   readonly episodes: readonly JudgedEpisode[];
   /** What credit remembers from before. */
   readonly credit: CreditState;
+  /** What is remembered of users' votes. Default: nothing. */
+  readonly feedback?: FeedbackState;
   /** The version that the update starts from, its parent, its parent's parent and so on. */
   readonly lineage: readonly string[];
   /** See `BatchOptions.generation`. */
@@ -30,24 +36,45 @@ export interface UpdateMaterial {
   readonly tools: readonly ToolDefinition[];
 }
 
+/** A batch with what was believed of it. */
+export interface GuardedBatch extends Batch {
+  /** The version that its update starts from. */
+  readonly version: string;
+  /** The episodes that were trained on, or could have been. */
+  readonly trusted: readonly JudgedEpisode[];
+  /** What is remembered of users' votes after it; absent where everything is believed. */
+  readonly feedback?: FeedbackState;
+  readonly alarms: readonly Alarm[];
+}
+
 /** The recipe of a learner. */
-export function recipeOf({ signals, credit, control, maxStaleness = 4, update }: OnlineLearnerOptions): UpdateRecipe {
+export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegion): UpdateRecipe {
+  const { signals, credit, control, maxStaleness = 4, update, holdoutShare = 0, seed = 0, feedback } = options;
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
     shuffledVotes: control === "shuffled-votes",
     maxStaleness,
     update: { ...DEFAULT_UPDATE, ...update },
+    ...(holdoutShare > 0 && { holdout: { share: holdoutShare, seed } }),
+    ...(feedback !== "trusted" && { feedback: { ...FEEDBACK_RULE, ...feedback } }),
+    ...(trustRegion && { trustRegion }),
   };
 }
 
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, lineage, generation, seed, tools }: UpdateMaterial,
+  { episodes, credit, feedback = NO_FEEDBACK, lineage, generation, seed, tools }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): Batch {
-  return assembleBatch(episodes, credit, {
+): GuardedBatch {
+  const { holdout } = recipe;
+  const reasonOf = ({ skipped, sessionId }: JudgedEpisode) =>
+    skipped ?? (holdout !== undefined && isHeldOut(sessionId, holdout) ? "heldOut" : undefined);
+  const learned = episodes.filter((episode) => reasonOf(episode) === undefined);
+  const guarded = recipe.feedback && guardFeedback(learned, feedback, recipe.feedback);
+  const trusted = guarded?.trusted ?? learned;
+  const batch = assembleBatch(trusted, credit, {
     signals: recipe.signals,
     credit: recipe.credit,
     shuffledVotes: recipe.shuffledVotes,
@@ -61,15 +88,50 @@ export function updateBatch(
     encodePrompt,
     tools,
   });
+  const users = new Map(trusted.map((episode) => [episode.episodeId, userOf(episode)]));
+  const capped =
+    guarded &&
+    capInfluence(
+      batch.samples,
+      ({ of }) => users.get(of.episodeId)!,
+      knownUsers(guarded.state),
+      recipe.feedback!.influence,
+    );
+  const left = new Map<JudgedEpisode, DropReason>([
+    ...(guarded?.quarantined ?? []).map((episode) => [episode, "quarantined"] as const),
+    ...(guarded?.rateLimited ?? []).map((episode) => [episode, "rateLimited"] as const),
+  ]);
+  const skipped = episodes.flatMap((episode) => {
+    const reason = reasonOf(episode) ?? left.get(episode);
+    return reason === undefined ? [] : episode.steps.map(({ of }) => ({ of, reason }));
+  });
+  return {
+    ...batch,
+    ...(capped && { samples: capped.samples }),
+    dropped: [...skipped, ...batch.dropped],
+    version: lineage[0]!,
+    trusted,
+    ...(guarded && { feedback: guarded.state }),
+    alarms: guarded?.alarms ?? [],
+  };
 }
 
 /** What the trainer is asked for. */
 export function updateRequest(
   recipe: UpdateRecipe,
-  batch: Batch,
+  batch: Pick<GuardedBatch, "samples" | "version">,
   from: Pick<UpdateRequest, "weights" | "reference"> & { readonly optimizer: PolicyWeights | undefined },
 ): UpdateRequest {
   const { weights, optimizer, reference } = from;
-  const { samples } = batch;
-  return { weights, ...(optimizer && { optimizer }), reference, samples, options: recipe.update };
+  const { samples, version } = batch;
+  const { trustRegion, update: options } = recipe;
+  return {
+    weights,
+    version,
+    ...(optimizer && { optimizer }),
+    reference,
+    samples,
+    options,
+    ...(trustRegion && { trustRegion }),
+  };
 }

@@ -43,6 +43,6 @@ it("trains on nothing that was sampled before an evolution of learned text, and 
   await learner.settled();
   // a/0 and a/1 had begun by then; a/2 and a/3 had not.
   expect(trainer.requests.map(({ samples }) => samples.map(({ of }) => of.episodeId))).toEqual([["a/2", "a/3"]]);
-  expect(learner.report()).toMatchObject({ updates: 1, episodes: 4, samples: 2, dropped: 2, ofOlderText: 2 });
+  expect(learner.report()).toMatchObject({ updates: 1, episodes: 4, samples: 2, dropped: { olderText: 2 } });
   await learner.stop();
 });

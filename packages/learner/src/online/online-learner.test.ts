@@ -216,7 +216,7 @@ describe("the online learner", () => {
     await run("Great. What is 5*5?", true);
     await learner.settled();
     expect(trainer.requests.flatMap(({ samples }) => samples).map(({ of }) => of.episodeId)).toEqual(["a/1"]);
-    expect(learner.report()).toMatchObject({ withoutTokens: 1, samples: 1, episodes: 2 });
+    expect(learner.report()).toMatchObject({ dropped: { noTokens: 1 }, samples: 1, episodes: 2 });
   });
 
   it("drops and counts samples that are too many versions old", async () => {
@@ -233,7 +233,7 @@ describe("the online learner", () => {
       "a/3",
       "a/3",
     ]);
-    expect(learner.report()).toMatchObject({ version: "v3", dropped: 2, episodes: 4, updates: 3 });
+    expect(learner.report()).toMatchObject({ version: "v3", dropped: { stale: 2 }, episodes: 4, updates: 3 });
   });
 
   it("moves on without serving a candidate that the gate rejects", async () => {
@@ -282,7 +282,7 @@ describe("the online learner", () => {
     for (let i = 0; i < 5; i++) await ask(agent, `No. Use my name. What is ${i}+1?`);
     await learner.settled();
     expect(policyEvents(await eventsOf(log))).toEqual(["error", "policy-update", "policy-promotion"]);
-    expect(learner.report()).toMatchObject({ version: "v1", dropped: 4, samples: 4, updates: 1 });
+    expect(learner.report()).toMatchObject({ version: "v1", dropped: { failedUpdate: 4 }, samples: 4, updates: 1 });
     expect(policy.serving).toBe("v1");
   });
 
@@ -291,7 +291,7 @@ describe("the online learner", () => {
     const { learner, agent } = await startLearner({ trainer: fakeTrainer(placeOf, [busy]) });
     for (let i = 0; i < 4; i++) await ask(agent, `Great. What is ${i}+1?`);
     await learner.settled();
-    expect(learner.report()).toMatchObject({ dropped: 0, samples: 4, updates: 1 });
+    expect(learner.report()).toMatchObject({ dropped: { failedUpdate: 0 }, samples: 4, updates: 1 });
   });
 });
 

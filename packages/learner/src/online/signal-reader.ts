@@ -31,9 +31,9 @@ const WAKING: ReadonlySet<EventType> = new Set(["next-state", "feedback", "episo
  */
 export function signalReader(options: SignalReaderOptions): SignalReader {
   const { log, judge, hintReader, attribution, clock = systemClock } = options;
-  const fold = foldEpisodes(() => false);
   const kept = new Set<string>();
   const readReady = async () => {
+    const { fold } = follower;
     const ready = fold.takeReady();
     for (const { episodeId } of ready) {
       kept.delete(episodeId);
@@ -44,21 +44,25 @@ export function signalReader(options: SignalReaderOptions): SignalReader {
       fold.release(episodeId);
     }
     for (const episode of ready.slice(-MOST_KEPT))
-      await judgeEpisode(
-        episode,
-        { judge, hintReader, readsHints: true, attribution: attribution && withoutWeights(attribution) },
-        {
+      if (episode.skipped === undefined && !fold.isLeftOut(episode.sessionId))
+        await judgeEpisode(episode, readers, {
           now: () => clock.now(),
           emit: (event) => follower.emit(event),
           onFailure: (code, message) => follower.tellFailure(new AgentError(code, message)),
-        },
-      );
+        });
+  };
+  const readers = {
+    judge,
+    hintReaders: [hintReader],
+    readsHints: true,
+    tools: [],
+    ...(attribution && { attribution: withoutWeights(attribution) }),
   };
   const follower = new LogFollower({
     name: "signal-reader",
     log,
     wakesOn: WAKING,
-    take: (record) => fold.take(record),
+    open: ({ isLeftOut }) => ({ ...foldEpisodes(() => false), isLeftOut }),
     afterReading: readReady,
     clock,
   });

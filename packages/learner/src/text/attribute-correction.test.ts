@@ -138,7 +138,8 @@ describe("a learner whose users want unlike things", () => {
     const agent = await createAgent({ model, plugins: [text, learner], log, seed: 1 });
     const wanted = { ann: "24", ben: "The answer is 24." };
     const right: boolean[] = [];
-    for (const userId of ["ann", "ben"]) await agent.stream({ prompt: "Hello", userId }).result();
+    for (const userId of ["ann", "ben"])
+      await agent.stream({ prompt: "Hello", userId, sessionId: `hello-${userId}` }).result();
     for (let day = 0; day < 4; day++)
       for (const userId of ["ann", "ben"] as const) {
         const sessionId = `${userId}-${day}`;

@@ -88,7 +88,7 @@ describe("an evolution", () => {
     const reader = signalReader({ log, ...readers });
     const agent = await createAgent({ model, plugins: [text, reader], log, seed: 1 });
     for (const [i, score] of rewards.entries()) {
-      const run = agent.stream({ prompt: "What is 2^9 mod 7?", userId: `u${i}` });
+      const run = agent.stream({ prompt: "What is 2^9 mod 7?", userId: `u${i}`, sessionId: `s${i}` });
       await run.feedback({ score });
       await reader.settled();
       await text.settled();
@@ -105,7 +105,7 @@ describe("an evolution", () => {
         expect(event).toMatchObject({ generation: 1, added: [draft], metrics: { success: 0.2, failures: 4 } });
     const saw = [];
     for (let i = 0; i < 24; i++) {
-      await agent.stream({ prompt: i % 2 ? "What is 9^9 mod 5?" : "Who are you?" }).result();
+      await agent.stream({ prompt: i % 2 ? "What is 9^9 mod 5?" : "Who are you?", sessionId: `t${i}` }).result();
       saw.push(model.requests.at(-1)!.messages.at(-1)!.content);
     }
     const told = saw.filter((prompt) => prompt === "What is 9^9 mod 5? Reduce before you multiply.").length;

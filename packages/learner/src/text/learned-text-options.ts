@@ -12,8 +12,6 @@ export interface LearnedTextOptions {
   readonly shareAfter?: number;
   /** Evolves skills from failures. Without it there are none. */
   readonly skills?: { readonly evolver: SkillEvolver } & Partial<EvolutionRule>;
-  /** Users of whom nothing may be left. */
-  readonly without?: readonly string[];
   /** Decides who sees candidates. Default 0. */
   readonly seed?: number;
   readonly clock?: Clock;
@@ -25,7 +23,10 @@ export interface LearnedTextPlugin extends Plugin, Guidance, CorrectionAttributi
   settled(): Promise<void>;
   /** Everything that was learned, as of now. */
   readonly state: TextState;
-  /** Forgets a user: what is left is what the log would have taught without them. A later process needs them in `without`. */
+  /**
+   * Forgets a user: what is left is what the log would have taught without them, in later processes, too. With an online learner call that
+   * one's `unlearn`, which this one heeds.
+   */
   unlearn(userId: string): Promise<void>;
   /** What is in force, one text a line. */
   report(): string;

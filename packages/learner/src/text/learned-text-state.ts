@@ -1,5 +1,5 @@
 import type { CorrectionLayer } from "@afterstate/core";
-import type { RewardStatistics } from "../versions/version-manifest.js";
+import type { RewardStatistics } from "../online/reward-watch.js";
 import type { Wish } from "./wish.js";
 
 /** Text that was learned from next states: a principle is what users wished, a skill what an evolution wrote. */

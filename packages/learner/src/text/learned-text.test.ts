@@ -130,7 +130,7 @@ describe("learned text", () => {
     for (const user of ["ann", "ben"]) await hold(user, "What is 48/2?", "Just the number, please.");
     const shared = () => text.state.texts.find(({ scope }) => scope === "everyone")!;
     for (let i = 0; i < 80 && shared().state === "candidate"; i++) {
-      const run = agent.stream({ prompt: "What is 6*4?", userId: `user${i}` });
+      const run = agent.stream({ prompt: "What is 6*4?", userId: `user${i}`, sessionId: `trial-${i}` });
       await run.result();
       // Users are content with those answers alone that saw the text.
       await run.feedback({ score: seen(model, model.requests.length - 1) === "What is 6*4?" ? -1 : 1 });
@@ -195,7 +195,7 @@ describe("learned text", () => {
     await with3.text.unlearn("ben");
     expect(ACTIVE(with3.text)).toEqual(["active Just the number, please.", "active Just the number, please."]);
     expect(with3.text.state.users).toEqual(new Set(["ann", "cleo"]));
-    const later = await open({ log: with3.log, without: ["ben"] });
+    const later = await open({ log: with3.log });
     await later.text.settled();
     expect(plain(later.text)).toBe(plain(with3.text));
     expect(await with3.hold("ben", "What is 6*4?")).toBe("What is 6*4?");

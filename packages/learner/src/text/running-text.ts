@@ -8,7 +8,7 @@ import {
   type PluginContext,
 } from "@afterstate/core";
 import { TEXT_DECISION } from "../decisions/episode-outcomes.js";
-import { LogFollower } from "../online/log-follower.js";
+import { type LeftOut, LogFollower } from "../online/log-follower.js";
 import type { CorrectionAttribution } from "../types.js";
 import { attributeCorrection } from "./attribute-correction.js";
 import { chooseTexts } from "./choose-texts.js";
@@ -23,12 +23,11 @@ const WAKING: ReadonlySet<EventType> = new Set(["signal", "text-update"]);
 export class RunningText {
   readonly #options: LearnedTextOptions;
   readonly #rules: TextRules;
-  readonly #without: Set<string>;
   readonly #batches: Batches;
-  readonly #follower: LogFollower;
+  readonly #follower: LogFollower<TextFold>;
   /** The episode that each session is in. */
   readonly #episodes = new Map<string, string>();
-  #fold: TextFold;
+  #left: LeftOut = { isLeftOut: () => false, hasAsked: () => false };
   /** What the state will be once the log has the evolution that is being told: no episode that starts after it sees older text. */
   #ahead: TextState | undefined;
 
@@ -39,25 +38,19 @@ export class RunningText {
       throw new AgentError("text/bad-option", `shareAfter is a whole number of users of at least 1, not ${shareAfter}`);
     this.#options = options;
     this.#rules = { shareAfter };
-    this.#without = new Set(options.without);
     this.#batches = openBatches({ batchEpisodes: 16, threshold: 0.4, ...options.skills });
-    this.#fold = foldText(this.#rules, this.#without);
     this.#follower = new LogFollower({
       name: "text",
       log,
       wakesOn: WAKING,
-      take: (record) => {
-        const outcome = this.#fold.take(record);
-        if (outcome !== undefined) this.#batches.take(outcome);
-        if (record.event.type === "text-update") this.#batches.startAnew();
-      },
+      open: (left) => this.#open(left),
       afterReading: () => this.#evolve(),
       ...(clock && { clock }),
     });
   }
 
   get state(): TextState {
-    return this.#ahead ?? this.#fold.state;
+    return this.#ahead ?? this.#follower.fold.state;
   }
 
   async start(context: PluginContext): Promise<void> {
@@ -86,7 +79,7 @@ export class RunningText {
   attribute({ episodeId, ...correction }: Parameters<CorrectionAttribution["attribute"]>[0]): Promise<Attribution> {
     return this.#follower.inTurn(async () => {
       await this.#follower.readOn();
-      const decisions = this.#fold.decisionsOf(episodeId);
+      const decisions = this.#follower.fold.decisionsOf(episodeId);
       return attributeCorrection({ ...correction, decisions }, this.state, this.#rules);
     });
   }
@@ -96,16 +89,25 @@ export class RunningText {
   }
 
   unlearn(userId: string): Promise<void> {
-    this.#without.add(userId);
-    return this.#follower.inTurn(async () => {
-      const fold = foldText(this.#rules, this.#without);
-      const end = this.#follower.cursor;
-      for await (const record of this.#options.log.read(0)) {
-        if (record.offset >= end) break;
-        fold.take(record);
-      }
-      this.#fold = fold;
-    });
+    return this.#follower.unlearn(userId);
+  }
+
+  #open(left: LeftOut): TextFold {
+    this.#left = left;
+    this.#batches.startAnew();
+    const fold = foldText(this.#rules, left);
+    return {
+      ...fold,
+      get state() {
+        return fold.state;
+      },
+      take: (record) => {
+        const outcome = fold.take(record);
+        if (outcome !== undefined) this.#batches.take(outcome);
+        if (record.event.type === "text-update") this.#batches.startAnew();
+        return outcome;
+      },
+    };
   }
 
   /** Skills from the last full batch, where too little in it succeeded. They are in force once the log has them. */
@@ -119,7 +121,7 @@ export class RunningText {
     if (added.length === 0) return;
     const evolution = { generation: generation + 1, added, metrics: { success, failures: failures.length } };
     const { cursor } = this.#follower;
-    this.#ahead = withSkills(this.state, evolution, cursor, this.#without, this.#rules);
+    this.#ahead = withSkills(this.state, evolution, cursor, this.#left, this.#rules);
     try {
       await this.#follower.emit({ id: `text#generation-${generation + 1}`, type: "text-update", ...evolution });
       await this.#follower.readOn();

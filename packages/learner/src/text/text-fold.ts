@@ -1,5 +1,6 @@
 import type { Attribution, EventOf, EventPayloads, LogRecord } from "@afterstate/core";
 import { type EpisodeOutcome, foldOutcomes, TEXT_DECISION } from "../decisions/episode-outcomes.js";
+import type { LeftOut } from "../online/log-follower.js";
 import { addReward } from "../online/reward-watch.js";
 import { differenceOf } from "./betting-interval.js";
 import {
@@ -27,12 +28,11 @@ export interface TextFold {
 /**
  * Text from the log alone: the same records give the same state, so that nothing of it has to be kept anywhere else.
  *
- * @param without users whose episodes are passed over, as if they had never been.
+ * @param left users whose sessions are passed over, as if they had never been.
  */
-export function foldText(rules: TextRules, without: ReadonlySet<string> = new Set()): TextFold {
+export function foldText(rules: TextRules, left: LeftOut): TextFold {
   const outcomes = foldOutcomes();
   let state = NO_TEXT;
-  const left = new Set<string>();
   return {
     get state() {
       return state;
@@ -40,14 +40,12 @@ export function foldText(rules: TextRules, without: ReadonlySet<string> = new Se
     decisionsOf: (episodeId) => outcomes.decisionsOf(episodeId).filter(({ name }) => !name.startsWith(TEXT_DECISION)),
     take(record) {
       const { event, offset } = record;
-      if (event.type === "episode-start" && event.userId !== undefined) {
-        if (without.has(event.userId)) left.add(event.sessionId);
-        else if (!state.users.has(event.userId)) state = { ...state, users: new Set([...state.users, event.userId]) };
-      }
-      if (left.has(event.sessionId)) return undefined;
+      if (left.isLeftOut(event.sessionId)) return undefined;
+      if (event.type === "episode-start" && event.userId !== undefined && !state.users.has(event.userId))
+        state = { ...state, users: new Set([...state.users, event.userId]) };
       const outcome = outcomes.take(record);
       if (outcome !== undefined) state = withOutcome(state, outcome);
-      if (event.type === "text-update") state = withSkills(state, event, offset, without, rules);
+      if (event.type === "text-update") state = withSkills(state, event, offset, left, rules);
       if (event.type === "signal" && event.signal.kind === "hint") {
         state = withCounts(state, event.signal.attribution);
         const userId = outcomes.userOf(event.sessionId);
@@ -97,13 +95,13 @@ export function withSkills(
   state: TextState,
   { generation, added }: Pick<EventOf<"text-update">, "generation" | "added">,
   offset: number,
-  without: ReadonlySet<string>,
+  left: LeftOut,
   { shareAfter }: TextRules,
 ): TextState {
   if (generation <= state.generation) return state;
   const skills = added.flatMap(({ name, when, text, users }, index): LearnedText[] => {
     const [wish] = wishesOf(text);
-    const remaining = users.filter((user) => !without.has(user));
+    const remaining = users.filter((user) => !left.hasAsked(user));
     const alone = users.length === 1;
     if (remaining.length < (alone ? 1 : shareAfter)) return [];
     return [
