@@ -31,6 +31,7 @@ const options = {
   seed: 1,
   staleness: () => 0,
   maxStaleness: 1,
+  generation: 0,
   encodePrompt: fakePrompt,
   tools: [],
 } as const;
