@@ -14,7 +14,10 @@ const MAX_IDLE = 256;
  * what was judged in an earlier run comes before them, in the order in which it was.
  */
 export interface Backlog {
-  /** Takes in what became ready; an episode that comes again is judged again, and what is skipped not at all. */
+  /**
+   * Takes in what became ready; an episode that comes again is judged again. What is skipped is not judged: it goes with the next batch,
+   * and has no part in when that is full.
+   */
   addReady(episodes: readonly FoldedEpisode[]): void;
   nextUnjudged(): FoldedEpisode | undefined;
   /** Moves the first unjudged episode on. */
@@ -51,16 +54,18 @@ const NOT_FAIR: Fairness = { users: 0, influence: { maxShare: 1, minUsers: Numbe
 export function openBacklog(signals: LearningSignals, isHeldOut: (sessionId: string) => boolean): Backlog {
   let unjudged: readonly FoldedEpisode[] = [];
   let judged: readonly JudgedEpisode[] = [];
+  let skipped: readonly JudgedEpisode[] = [];
   const isWanted = (episode: JudgedEpisode) => isInformative(episode, signals) && !isHeldOut(episode.sessionId);
   return {
     addReady(episodes) {
       for (const episode of episodes.toSorted(byTurn)) {
-        const others = judged.filter(({ episodeId }) => episodeId !== episode.episodeId);
-        judged = episode.skipped === undefined ? others : [...others, judgedBefore(episode, [])];
-        unjudged =
-          episode.skipped === undefined
-            ? withEpisode(unjudged, episode)
-            : unjudged.filter(({ episodeId }) => episodeId !== episode.episodeId);
+        judged = judged.filter(({ episodeId }) => episodeId !== episode.episodeId);
+        skipped = skipped.filter(({ episodeId }) => episodeId !== episode.episodeId);
+        if (episode.skipped === undefined) unjudged = withEpisode(unjudged, episode);
+        else {
+          unjudged = unjudged.filter(({ episodeId }) => episodeId !== episode.episodeId);
+          skipped = [...skipped, judgedBefore(episode, [])];
+        }
       }
     },
     nextUnjudged: () => unjudged[0],
@@ -77,17 +82,19 @@ export function openBacklog(signals: LearningSignals, isHeldOut: (sessionId: str
     nextBatch(batchEpisodes, { users, influence } = NOT_FAIR) {
       const waiting = judged.map((episode) => ({ user: userOf(episode), informative: isWanted(episode) }));
       const end = fairBatch(waiting, batchEpisodes, users, influence);
-      if (end !== undefined) return judged.slice(0, end);
+      if (end !== undefined) return [...skipped, ...judged.slice(0, end)];
       const idle = judged.findIndex(isWanted);
       const leading = judged.slice(0, idle < 0 ? judged.length : idle);
-      return leading.length >= MAX_IDLE ? leading : undefined;
+      if (leading.length >= MAX_IDLE) return [...skipped, ...leading];
+      return skipped.length >= MAX_IDLE ? skipped : undefined;
     },
     offsetsWithout: (consumed) => [
       ...unjudged.map(({ offset }) => offset),
-      ...judged.filter((episode) => !consumed.includes(episode)).map(({ offset }) => offset),
+      ...[...skipped, ...judged].filter((episode) => !consumed.includes(episode)).map(({ offset }) => offset),
     ],
     remove(consumed) {
       judged = judged.filter((episode) => !consumed.includes(episode));
+      skipped = skipped.filter((episode) => !consumed.includes(episode));
     },
     rewardsOf: (version) =>
       judged.flatMap((episode) => {

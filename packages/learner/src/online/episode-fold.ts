@@ -34,6 +34,8 @@ export interface EpisodeFold {
   takeReady(): readonly FoldedEpisode[];
   /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
   giveUpUnended(before: number): void;
+  /** Every episode that is not released, ready or not. */
+  all(): readonly FoldedEpisode[];
   /** How many evolutions of learned text there have been. */
   readonly generation: number;
   /** Start offsets of the episodes that are not ready. */
@@ -189,6 +191,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       for (const episode of episodes.values())
         if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
+    all: () => [...episodes.values()].map(toLearned),
     get generation() {
       return generation;
     },

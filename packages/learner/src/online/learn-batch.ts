@@ -154,10 +154,11 @@ async function commitBatch(
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
     batch: {
-      episodes: episodes.map(({ episodeId, offset, steps }) => ({
+      episodes: episodes.map(({ episodeId, offset, steps, skipped }) => ({
         episodeId,
         offset,
         signals: steps.flatMap(({ signalIds }) => [...signalIds.keys()]),
+        ...(skipped && { skipped }),
       })),
       samples: samples.map(({ of, offset }) => ({ of, offset })),
       dropped,

@@ -16,7 +16,7 @@ export async function episodesOf(
   const wanted = new Set(records.flatMap(({ episodes }) => episodes.map(({ episodeId }) => episodeId)));
   const fold = foldEpisodes((episodeId) => !wanted.has(episodeId));
   for await (const record of log.read(0)) fold.take(record);
-  return new Map(fold.takeReady().map((episode) => [episode.episodeId, episode]));
+  return new Map(fold.all().map((episode) => [episode.episodeId, episode]));
 }
 
 /**
@@ -31,12 +31,9 @@ export function batchAgain(
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
   const { recipe, credit, feedback, parent, ancestors, generation = 0, seed, tools } = record.update;
-  const skipped = new Set(
-    record.dropped.flatMap(({ of, reason }) => (reason === "unanswered" || reason === "unlearned" ? of.episodeId : [])),
-  );
   const lacks: string[] = [];
-  const judged = record.episodes.flatMap(({ episodeId, signals }) => {
-    if (skipped.has(episodeId)) return [];
+  const judged = record.episodes.flatMap(({ episodeId, signals, skipped }) => {
+    if (skipped !== undefined) return [];
     const episode = episodes.get(episodeId);
     if (episode === undefined) {
       lacks.push(`the log has no whole episode "${episodeId}"`);
@@ -44,8 +41,7 @@ export function batchAgain(
     }
     const known = new Set(episode.steps.flatMap(({ signalIds }) => [...signalIds.keys()]));
     for (const id of signals) if (!known.has(id)) lacks.push(`the log has no signal "${id}"`);
-    const { skipped: _, ...learned } = judgedBefore(episode, signals);
-    return [learned];
+    return [judgedBefore(episode, signals)];
   });
   const lineage = ancestors[0] === parent ? ancestors : [parent, ...ancestors];
   const material = { episodes: judged, credit, ...(feedback && { feedback }), lineage, generation, seed, tools };

@@ -10,7 +10,7 @@ export async function recoverLearner(parts: LearnerParts): Promise<void> {
   if (recovery?.pointer) ledger.restore(recovery.pointer);
   else if (store === undefined) ledger.beginAt(log.nextOffset);
   const { version, ancestors, outbox } = ledger.pointer;
-  if (recovery?.weights) versions.load(version, recovery.weights);
+  if (recovery?.weights && !versions.loaded.has(version)) versions.load(version, recovery.weights);
   versions.remember(version, ancestors);
   if (version !== policy.serving) policy.serve(version);
   if (version !== base) {

@@ -20,7 +20,7 @@ import { errorPayload } from "./ledger.js";
 import { recoverLearner, takeReady } from "./recover-learner.js";
 import { replayVersion } from "./replay-version.js";
 import { ScheduleKeeper } from "./schedule-keeper.js";
-import { rollBack } from "./serving-changes.js";
+import { rollBack, tidy } from "./serving-changes.js";
 import { userHash } from "./unlearned-users.js";
 
 /** The work of {@link onlineLearner}: one task after the other, whatever wakes it. */
@@ -184,9 +184,10 @@ export class RunningLearner {
     if (!(await honourWishes(parts, () => this.#stopped))) return;
     const opened = this.#open();
     for (const id of parts.reader.awaited) opened.reader.expect(id);
+    opened.versions.inherit(parts.versions);
     await recoverLearner(opened);
     this.#parts = opened;
-    parts.versions.leaveTo(opened.versions);
+    await tidy(opened);
   }
 
   async #toolsOfLastUpdate(): Promise<readonly ToolDefinition[] | undefined> {

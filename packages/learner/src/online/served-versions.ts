@@ -18,9 +18,9 @@ export interface ServedVersions {
   /** Parent, parent's parent and so on. */
   ancestorsOf(version: string): Promise<readonly string[]>;
   remember(version: string, ancestors: readonly string[]): void;
-  /** Unloads what another account of the same policy does not hold. */
-  leaveTo(others: ServedVersions): void;
   readonly loaded: ReadonlySet<string>;
+  /** Takes over what an earlier account of the same policy has loaded. */
+  inherit(earlier: ServedVersions): void;
   /** Unloads what is neither base nor in use nor, where there is no store to bring it back, among the newest `keep`. */
   trim(inUse: readonly string[], keep: number): void;
 }
@@ -60,8 +60,8 @@ export function servedVersions(
     },
     remember: (version, ancestors) => void lineage.set(version, ancestors),
     loaded,
-    leaveTo(others) {
-      for (const version of [...loaded]) if (!others.loaded.has(version)) versions.unload(version);
+    inherit(earlier) {
+      for (const version of earlier.loaded) loaded.add(version);
     },
     trim(inUse, keep) {
       const spare = [...loaded].filter((version) => version !== base && !inUse.includes(version));

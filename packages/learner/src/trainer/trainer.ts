@@ -35,7 +35,7 @@ export async function createTrainer(
   const backend = await openBackend();
   const engine =
     backend.name === "wasm"
-      ? engineUpdates(machine ?? openMachine(backend), backend.description, config, frozen)
+      ? engineUpdatesOn(machine ?? openMachine(backend), backend.description, config, frozen)
       : tensorUpdates(backend.description, config, frozen);
   return {
     backend: engine.description,
@@ -43,6 +43,16 @@ export async function createTrainer(
     hold: (held) => pace.hold(held),
     dispose: async () => engine.dispose(),
   };
+}
+
+/** With BLAS the number of threads decides how products are cut, and with that how sums are rounded: it is part of the description. */
+function engineUpdatesOn(
+  machine: Machine,
+  description: string,
+  config: TransformerConfig,
+  frozen: PolicyWeights | undefined,
+): UpdateEngine {
+  return engineUpdates(machine, `${description}, ${machine.lanes} threads`, config, frozen);
 }
 
 function requireBase(config: TransformerConfig, base: PolicyWeights | undefined): PolicyWeights {

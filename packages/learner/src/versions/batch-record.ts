@@ -62,6 +62,8 @@ export interface ConsumedEpisode {
   readonly offset: number;
   /** Ids of the signal events that counted, in their order. */
   readonly signals: readonly string[];
+  /** Why it was consumed without being learned from. */
+  readonly skipped?: "unanswered" | "unlearned";
 }
 
 /**
