@@ -145,6 +145,13 @@ describe("learning by inverse gaps", () => {
     expect(mean(seeds.map((seed) => run(seed, { shuffled: true })))).toBeLessThanOrEqual(0.3);
   });
 
+  it("gives each of very many alternatives a probability", () => {
+    const many = Array.from({ length: 300 }, (_, i) => `${i}`);
+    const probabilities = choiceProbabilities(newDecision("d", many), many, {}, rule);
+    expect(Math.min(...probabilities)).toBeGreaterThan(0);
+    expect(probabilities.reduce((sum, probability) => sum + probability, 0)).toBeCloseTo(1, 9);
+  });
+
   it("follows a world that changes when it forgets", () => {
     const changed = (forgetting: number) =>
       mean(seeds.map((seed) => run(seed, { changes: true, rule: { ...rule, forgetting } })));

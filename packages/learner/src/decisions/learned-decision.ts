@@ -94,7 +94,9 @@ export function choiceProbabilities(
   { exploitation, floor }: BanditRule,
 ): readonly number[] {
   const expected = expectedRewards(decision, alternatives, values).map((reward) => (reward + 1) / 2);
-  return inverseGapProbabilities(expected, exploitation * Math.sqrt(decision.weight), floor);
+  // Among many alternatives the floors take no more than half of the traffic.
+  const least = Math.min(floor, 0.5 / alternatives.length);
+  return inverseGapProbabilities(expected, exploitation * Math.sqrt(decision.weight), least);
 }
 
 /** The logged choices beside a policy, which gives each alternative a probability. */
