@@ -16,7 +16,7 @@ export default defineConfig({
       project("core", ["packages/core/src/**/*.test.ts"]),
       project("plugins", ["packages/plugins-*/src/**/*.test.ts"]),
       project("learner", ["packages/learner/src/**/*.test.ts"]),
-      project("demo", ["apps/demo/src/**/*.test.ts"]),
+      project("apps", ["apps/*/src/**/*.test.ts"]),
       project("across", ["test/**/*.test.ts"]),
     ],
   },

@@ -26,6 +26,7 @@ export const LAYERS: readonly Layer[] = [
   { folder: "packages/plugins-planning", packageName: "@afterstate/plugins-planning", mayImport: [CORE] },
   { folder: "packages/learner", packageName: "@afterstate/learner", mayImport: [CORE] },
   { folder: "apps/demo", packageName: "@afterstate/demo", mayImport: PACKAGES },
+  { folder: "apps/serve", packageName: "@afterstate/serve", mayImport: PACKAGES, mayReach: ["apps/serve/dist/"] },
   { folder: "test", mayImport: PACKAGES },
   { folder: "bench", mayImport: PACKAGES, mayReach: ["scripts/"] },
   { folder: "examples", mayImport: PACKAGES },

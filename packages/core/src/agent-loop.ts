@@ -1,19 +1,13 @@
 import { AbortWatch } from "./abort-watch.js";
-import type { ActionStrategy } from "./action-strategy.js";
-import type { Approval, Budget, RunResult } from "./agent.js";
-import type { Clock } from "./clock.js";
+import type { Approval, RunResult } from "./agent.js";
 import { compacted } from "./compaction.js";
-import type { Decider, Decision } from "./decision.js";
 import type { EpisodeEvents } from "./episode-events.js";
 import { AgentError, messageOf } from "./errors.js";
-import { type Guidance, withGuidance } from "./guidance.js";
-import type { AgentHooks } from "./hooks.js";
-import { decisionPayload, type MadeDecision, makeDecisions, withDecisions } from "./make-decisions.js";
-import type { Memory, MemoryRecord } from "./memory.js";
+import type { LoopParts } from "./loop-parts.js";
+import type { MemoryRecord } from "./memory.js";
 import type { Message } from "./message.js";
-import type { LanguageModel, ModelRequest, ModelResponse, SamplingSettings } from "./model.js";
-import { callModel } from "./model-call.js";
-import type { Plan, Planner } from "./planner.js";
+import { costOfFailure, endStep, takeStep } from "./model-step.js";
+import type { Plan } from "./planner.js";
 import { mixSeed } from "./random.js";
 import { repeatedErrors } from "./repeated-errors.js";
 import {
@@ -25,34 +19,13 @@ import {
   toolMessages,
   type WaitingEpisode,
 } from "./session.js";
-import type { Action, NextState, Step, StepCost, StepRef, StopReason, ToolResult } from "./step.js";
+import { spendingLimit } from "./spending-limit.js";
+import { goOnWithout, newSteering, type Steering, sameSteering } from "./steering.js";
+import type { NextState, Step, StepCost, StepRef, StopReason, ToolResult } from "./step.js";
 import { executeCalls, type PreparedCall, prepareCall, refusedCall, type ToolRun } from "./tool-execution.js";
-import type { ToolSet } from "./tool-set.js";
 
 const DEFAULT_MAX_STEPS = 16;
 const RECALL_LIMIT = 8;
-
-/** What every run of an agent shares. */
-export interface LoopParts {
-  readonly model: LanguageModel;
-  readonly instructions?: string;
-  readonly tools: ToolSet;
-  readonly hooks: {
-    readonly beforeModel: readonly NonNullable<AgentHooks["beforeModel"]>[];
-    readonly beforeToolCall: readonly NonNullable<AgentHooks["beforeToolCall"]>[];
-    readonly afterToolResult: readonly NonNullable<AgentHooks["afterToolResult"]>[];
-  };
-  readonly strategy: ActionStrategy;
-  readonly memory?: Memory;
-  readonly planner?: Planner;
-  readonly guidance?: Guidance;
-  readonly decisions: readonly Decision[];
-  readonly decider?: Decider;
-  readonly clock: Clock;
-  readonly budget: Budget;
-  readonly sampling: SamplingSettings;
-  readonly maxContextTokens?: number;
-}
 
 /** One run: a new episode over a prompt, or one that goes on after an approval. */
 export interface EpisodeRun {
@@ -98,8 +71,7 @@ class Episode {
   /** The length of the context to go back to when no step sees what this run adds. */
   #contextBefore: number;
   #hasObserved = false;
-  #guidance: string | undefined;
-  #decisions: readonly MadeDecision[] = [];
+  #steering: Steering = { guidance: undefined, decisions: [] };
   #spent: StepCost = noCost;
   /** What the episode had taken before it was resumed. */
   #durationBefore = 0;
@@ -134,8 +106,8 @@ class Episode {
     }
     const { steps, step, cost } = resumed.from;
     this.#hasObserved = true;
-    this.#guidance = step.observation.guidance;
-    this.#decide(true);
+    const { guidance } = step.observation;
+    this.#steering = sameSteering(this.#parts, this.#session, { ...this.#run, guidance }, this.#events);
     this.#durationBefore = cost.durationMs;
     this.#steps.push(...steps);
     this.#spent = steps.reduce((sum, { cost: one }) => addCost(sum, one), noCost);
@@ -151,6 +123,7 @@ class Episode {
     const { prompt, userId, seed, episodeId } = this.#run;
     const session = this.#session;
     this.#events.emit("episode-start", { prompt, ...(userId !== undefined && { userId }), seed });
+    if (this.#session.closed) this.#replaceContext(this.#session.messages, 0);
     this.#instruct();
     this.#settleWaiting();
     const nextState: NextState = { kind: "user", text: prompt };
@@ -165,103 +138,37 @@ class Episode {
     session.messages.push({ role: "user", content: prompt });
     const plan = await this.#plan();
     if (plan) session.messages.push({ role: "system", content: plan.text });
-    this.#advise();
-    this.#decide(false);
-    for (const made of this.#decisions) this.#events.emit("decision", decisionPayload(made));
-  }
-
-  /** What was learned in words, for the whole episode. */
-  #advise(): void {
-    const { guidance } = this.#parts;
-    const { userId } = this.#run;
-    const { id: sessionId, messages } = this.#session;
-    try {
-      this.#guidance = guidance?.advise({
-        sessionId,
-        ...(userId !== undefined && { userId }),
-        messages: messages.slice(),
-      });
-    } catch (cause) {
-      this.#goOnWithout("guidance", cause);
-    }
-  }
-
-  #decide(goesOn: boolean): void {
-    const { decisions, decider } = this.#parts;
-    const { userId, seed } = this.#run;
-    const { id: sessionId, messages, choices } = this.#session;
-    const context = { sessionId, ...(userId !== undefined && { userId }), messages: messages.slice() };
-    try {
-      this.#decisions = makeDecisions({ decisions, decider, context, choices, goesOn, seed });
-    } catch (cause) {
-      this.#goOnWithout("decider", cause);
-    }
+    this.#steering = newSteering(this.#parts, session, this.#run, this.#events);
   }
 
   /** Steps until there is a reason to stop. */
   async #loop(first: number): Promise<StopReason> {
-    const { model, hooks, strategy, clock, tools, sampling } = this.#parts;
-    const events = this.#events;
-    const session = this.#session;
+    const { tools, sampling } = this.#parts;
     for (let index = first; ; index++) {
       const limit = this.#limit(index);
       if (limit) return limit;
       this.#compact();
 
-      const startedAt = clock.now();
-      events.stepIndex = index;
-      events.policyVersion = model.policyVersion();
-      events.emit("step-start", {});
-      const messages = session.messages.slice();
-      const guided = this.#guidance === undefined ? undefined : withGuidance(messages, this.#guidance);
-      const guidance = guided && this.#guidance !== undefined ? { guidance: this.#guidance } : {};
-      events.emit("observation", { added: messages.slice(session.observed), ...guidance });
-      session.observed = messages.length;
-      session.waiting = undefined;
       this.#hasObserved = true;
-
-      let request: ModelRequest = {
-        messages: guided ?? messages,
-        tools: tools.definitions,
-        seed: mixSeed(this.#run.seed, index),
-        ...sampling,
-      };
-      let response: ModelResponse;
-      try {
-        request = withDecisions(request, this.#decisions);
-        for (const hook of hooks.beforeModel) request = await this.#rewritten(hook, request);
-        response = await callModel({
-          model,
-          strategy,
-          request,
-          watch: this.#watch,
-          clock,
-          onText: this.#onText,
-          onRetry: this.#onRetry,
-        });
-      } catch (cause) {
-        const stop = this.#watch.aborted ? "aborted" : this.fail(cause);
-        this.#endStep({ ...noCost, durationMs: clock.now() - startedAt });
+      const taken = await takeStep({
+        parts: this.#parts,
+        session: this.#session,
+        events: this.#events,
+        watch: this.#watch,
+        episodeId: this.#run.episodeId,
+        index,
+        steering: this.#steering,
+        asked: { tools: tools.definitions, seed: mixSeed(this.#run.seed, index), ...sampling },
+      });
+      const { startedAt } = taken;
+      if ("cause" in taken) {
+        const stop = this.#watch.aborted ? "aborted" : this.fail(taken.cause);
+        endStep(this.#events, costOfFailure(this.#parts, startedAt));
         return stop;
       }
-
-      const { message, finishReason, usage, tokens } = response;
-      const calls = message.toolCalls ?? [];
-      const action: Action = calls.length > 0 ? { kind: "tool", message, calls } : { kind: "answer", message };
-      const { inputTokens, outputTokens, dollars = 0 } = usage;
-      const step: OpenStep = {
-        index,
-        observation: { messages, ...guidance },
-        action,
-        policyVersion: response.policyVersion,
-        cost: { inputTokens, outputTokens, dollars, durationMs: clock.now() - startedAt },
-        ...(tokens && { tokens }),
-      };
-      events.policyVersion = response.policyVersion;
-      events.emit("action", { action, finishReason, ...(tokens && { tokens }) });
-      if (message.content !== "" || calls.length > 0) session.messages.push(message);
-      session.pending = { episodeId: this.#run.episodeId, stepIndex: index };
-      if (action.kind === "answer" || finishReason === "aborted") this.#answer = message.content;
+      const { step, finishReason } = taken;
+      const { action } = step;
+      if (action.kind === "answer" || finishReason === "aborted") this.#answer = action.message.content;
       if (action.kind === "answer") {
         this.#closeStep(step, undefined, startedAt);
         return this.#watch.aborted || finishReason === "aborted" ? "aborted" : "answered";
@@ -369,12 +276,7 @@ class Episode {
     if (nextState) closed.nextState = nextState;
     if (tokens) closed.tokens = tokens;
     this.#steps.push(closed);
-    this.#endStep(cost);
-  }
-
-  #endStep(cost: StepCost): void {
-    this.#events.emit("step-end", { cost });
-    this.#events.stepIndex = -1;
+    endStep(this.#events, cost);
   }
 
   /** Puts the instructions in front; when they are not those that the session began with, the context is replaced. */
@@ -473,26 +375,7 @@ class Episode {
       return await this.#watch.race(work());
     } catch (cause) {
       if (this.#watch.aborted) throw cause;
-      return this.#goOnWithout(service, cause);
-    }
-  }
-
-  /** Reports the failure of a service that a run can do without. */
-  #goOnWithout(service: "memory" | "planner" | "guidance" | "decider", cause: unknown): undefined {
-    const code = AgentError.isInstance(cause) ? cause.code : `${service}/failed`;
-    this.#events.emit("error", {
-      code,
-      message: `the ${service} failed: ${messageOf(cause)}; the run goes on without it`,
-    });
-    return undefined;
-  }
-
-  async #rewritten(hook: NonNullable<AgentHooks["beforeModel"]>, request: ModelRequest): Promise<ModelRequest> {
-    try {
-      return (await hook({ request, sessionId: this.#session.id })) ?? request;
-    } catch (cause) {
-      const message = `the model was not called, because a hook failed: ${messageOf(cause)}`;
-      throw new AgentError("hook/failed", message, { cause });
+      return goOnWithout(service, cause, this.#events);
     }
   }
 
@@ -514,23 +397,14 @@ class Episode {
   #limit(index: number): StopReason | undefined {
     if (this.#watch.aborted) return "aborted";
     if (this.#events.failure) return this.fail(this.#events.failure);
-    const { maxSteps = DEFAULT_MAX_STEPS, maxTotalTokens, maxDollars, maxDurationMs } = this.#parts.budget;
-    if (index >= maxSteps) return "max-steps";
-    const { inputTokens, outputTokens, dollars } = this.#spent;
-    if (maxTotalTokens !== undefined && inputTokens + outputTokens >= maxTotalTokens) return "budget";
-    if (maxDollars !== undefined && dollars >= maxDollars) return "budget";
-    if (maxDurationMs !== undefined && this.#durationMs() >= maxDurationMs) return "budget";
-    return undefined;
+    const { budget } = this.#parts;
+    const { maxSteps = DEFAULT_MAX_STEPS } = budget;
+    return spendingLimit({ ...budget, maxSteps }, index, { ...this.#spent, durationMs: this.#durationMs() });
   }
 
   #durationMs(): number {
     return this.#durationBefore + this.#parts.clock.now() - this.#startedAt;
   }
-
-  readonly #onText = (text: string) => this.#events.textDelta(text);
-
-  readonly #onRetry = ({ code, message }: AgentError, pauseMs: number) =>
-    this.#events.emit("error", { code, message: `${message} (trying again in ${pauseMs} ms)` });
 
   /** Reports a failure that ends the run. */
   fail(cause: unknown): "failed" {

@@ -1,4 +1,5 @@
 import type { Clock } from "./clock.js";
+import type { Completion, CompletionRequest } from "./completion.js";
 import type { AgentEvent } from "./event.js";
 import type { EventBus } from "./event-bus.js";
 import type { EventLog } from "./event-log.js";
@@ -17,6 +18,8 @@ export interface AgentOptions extends SamplingSettings {
   /** Where every event but text-delta, tool-progress and plan-expand is kept. Without it nothing outlives the process. The agent does not close it. */
   readonly log?: EventLog;
   readonly budget?: Budget;
+  /** Sessions close when nothing has happened in them for so long; see `closeIdleSessions`. Default: never. */
+  readonly sessionIdleMs?: number;
   /** Compaction runs between steps when the context is longer than this many tokens (4 characters = 1 token). Default: never. */
   readonly maxContextTokens?: number;
 }
@@ -77,6 +80,8 @@ export interface Run extends AsyncIterable<AgentEvent> {
 /** An agent. Runs of different sessions go on side by side; those of one session one after the other. */
 export interface Agent {
   stream(request: RunRequest): Run;
+  /** Takes one step over a context that the caller keeps. Steps of one session come one after the other. @throws AgentError `agent/invalid-context`. */
+  complete(request: CompletionRequest): Completion;
   /** Judges an earlier run, also of another process over the same log. @throws AgentError `agent/unknown-episode`. */
   feedback(episodeId: string, feedback: Feedback): Promise<void>;
   /**
@@ -84,7 +89,7 @@ export interface Agent {
    * wait, iterating throws AgentError `agent/not-waiting` and the result carries that code; nothing is logged.
    */
   resume(episodeId: string, approval: Approval): Run;
-  /** Ends a session: its last step gets a `closed` next state, unless it waits for approval. */
+  /** Ends a session: its last step gets a `closed` next state, unless it waits for approval, and an episode that somebody else leads ends. */
   closeSession(sessionId: string, by: "header" | "call" | "idle"): Promise<void>;
   readonly events: EventBus;
   /** Waits for running episodes, then disposes plugins in reverse order. */

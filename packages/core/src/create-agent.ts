@@ -1,21 +1,23 @@
 import { randomUUID } from "node:crypto";
-import { reactStrategy } from "./action-strategy.js";
 import type { Agent, AgentOptions, Approval, Feedback, Run, RunResult } from "./agent.js";
-import { type EpisodeRun, type LoopParts, runEpisode } from "./agent-loop.js";
+import { type EpisodeRun, runEpisode } from "./agent-loop.js";
 import { Channel } from "./channel.js";
 import { systemClock } from "./clock.js";
+import type { CompletionRequest, CompletionResult } from "./completion.js";
 import { EpisodeEvents, isLogged, logFailure } from "./episode-events.js";
 import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
-import { createEventBus } from "./event-bus.js";
-import { decisionsOf } from "./make-decisions.js";
+import { createEventBus, type EventBus } from "./event-bus.js";
+import type { EventLog } from "./event-log.js";
+import { closeIdleSessions } from "./idle-sessions.js";
+import { endLedEpisode, takeLedStep } from "./led-step.js";
+import { type LoopParts, loopParts } from "./loop-parts.js";
 import { samplingSettings } from "./model.js";
-import { type PluginHost, startPlugins } from "./plugin-host.js";
+import { startPlugins } from "./plugin-host.js";
 import { mixSeed, systemSeed } from "./random.js";
-import { ACTION_STRATEGY, DECIDER, GUIDANCE, MEMORY, MODEL, PLANNER } from "./service.js";
-import { parseEpisodeId, type Session } from "./session.js";
+import { MODEL } from "./service.js";
+import { newSession, parseEpisodeId, type Session } from "./session.js";
 import { openSessionStore } from "./session-store.js";
-import { toolSet } from "./tool-set.js";
 
 /**
  * Starts an agent: its plugins are set up, its tools checked, its sessions found in the log.
@@ -68,7 +70,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     episodeRun: (session: Session) => EpisodeRun,
     onRefused: (error: AgentError, stream: Channel<AgentEvent>) => RunResult,
   ): Run => {
-    if (closing) throw new AgentError("agent/closed", "the agent is closed; create another to go on");
+    if (closing) throw new AgentError("agent/closed", CLOSED);
     const stream = new Channel<AgentEvent>();
     const work = store.enter(sessionId, (session) => {
       const run = episodeRun(session);
@@ -135,6 +137,42 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       );
     },
 
+    complete(request) {
+      const refusal = closing ? new AgentError("agent/closed", CLOSED) : invalidContext(request);
+      if (refusal) throw refusal;
+      const { sessionId } = request;
+      const stream = new Channel<AgentEvent>();
+      const policyVersion = model.policyVersion();
+      const eventsFor = (session: Session, bus: EventBus, kept: EventLog | undefined) => (episodeId: string) => {
+        const next = session.episodes.get(parseEpisodeId(episodeId)?.number ?? -1)?.nextEvent ?? 0;
+        return new EpisodeEvents({ sessionId, episodeId, policyVersion, next, stream, clock, bus, log: kept });
+      };
+      const aside = () => {
+        const session = newSession(sessionId);
+        const eventsOf = eventsFor(session, createEventBus(), undefined);
+        return takeLedStep(parts, session, request, {
+          takeEpisodeNumber: () => 0,
+          eventsOf,
+          append: async () => {},
+          seed,
+        });
+      };
+      const inSession = (session: Session) =>
+        takeLedStep(parts, session, request, {
+          takeEpisodeNumber: () => store.takeEpisodeNumber(sessionId),
+          eventsOf: eventsFor(session, events, log),
+          append,
+          seed,
+        });
+      const work = request.train === false ? aside() : store.enter(sessionId, inSession);
+      const result = work.catch((cause): CompletionResult => {
+        const error = logFailure(cause);
+        stream.fail(error);
+        return { sessionId, episodeId: "", error };
+      });
+      return { result: () => result, [Symbol.asyncIterator]: () => stream[Symbol.asyncIterator]() };
+    },
+
     resume(episodeId, approval) {
       const sessionId = parseEpisodeId(episodeId)?.sessionId ?? "";
       return startRun(
@@ -175,13 +213,19 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     async closeSession(sessionId, by) {
       await store.enter(sessionId, async (session) => {
         const of = session.pending;
-        if (!of || session.waiting) return;
+        if (session.waiting) return;
         session.pending = undefined;
-        await append(session, of.episodeId, "next-state", { of, nextState: { kind: "closed", by } });
+        if (of) {
+          session.closed = true;
+          session.tools = undefined;
+          await append(session, of.episodeId, "next-state", { of, nextState: { kind: "closed", by } });
+        }
+        await endLedEpisode(session, "the session was closed", { append });
       });
     },
 
     close() {
+      idle?.stop();
       closing ??= (async () => {
         await store.drain();
         for (const failure of await host.dispose()) await publish(reportOf(failure, reports++)).catch(() => {});
@@ -189,36 +233,9 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return closing;
     },
   };
+  const { sessionIdleMs: idleMs } = options;
+  const idle = idleMs === undefined ? undefined : closeIdleSessions(agent, { idleMs, clock, log });
   return agent;
-}
-
-function loopParts(options: AgentOptions, host: PluginHost): LoopParts {
-  const { model, instructions, clock = systemClock, budget = {}, maxContextTokens } = options;
-  const memory = host.find(MEMORY);
-  const planner = host.find(PLANNER);
-  const guidance = host.find(GUIDANCE);
-  const decider = host.find(DECIDER);
-  const hooks = host.plugins.flatMap((plugin) => (plugin.hooks ? [plugin.hooks] : []));
-  return {
-    model,
-    tools: toolSet(host.plugins),
-    hooks: {
-      beforeModel: hooks.flatMap((one) => one.beforeModel?.bind(one) ?? []),
-      beforeToolCall: hooks.flatMap((one) => one.beforeToolCall?.bind(one) ?? []),
-      afterToolResult: hooks.flatMap((one) => one.afterToolResult?.bind(one) ?? []),
-    },
-    strategy: host.find(ACTION_STRATEGY) ?? reactStrategy,
-    clock,
-    budget,
-    ...(instructions !== undefined && { instructions }),
-    ...(memory && { memory }),
-    ...(planner && { planner }),
-    ...(guidance && { guidance }),
-    decisions: decisionsOf(host.plugins),
-    ...(decider && { decider }),
-    sampling: samplingSettings(options),
-    ...(maxContextTokens !== undefined && { maxContextTokens }),
-  };
 }
 
 function resumedRun(session: Session, episodeId: string, approval: Approval): EpisodeRun {
@@ -245,12 +262,23 @@ function failedResult(episodeId: string, sessionId: string, { code, message }: A
   return { id: episodeId, sessionId, steps: [], stopReason: "failed", answer: "", error: { code, message } };
 }
 
+const CLOSED = "the agent is closed; create another to go on";
+
+function invalidContext({ messages, sessionId }: CompletionRequest): AgentError | undefined {
+  const wrong = (what: string) => new AgentError("agent/invalid-context", what);
+  if (sessionId === "") return wrong("a step that is asked for needs a session id; give the conversation one");
+  if (messages.length === 0) return wrong("a step that is asked for needs a context; give at least one message");
+  if (messages.at(-1)?.role === "assistant")
+    return wrong("the last message of the context is the policy's own; end with what it is to answer");
+  return undefined;
+}
+
 function checkOptions(options: AgentOptions): void {
-  const { model, budget = {}, maxTokens, maxContextTokens } = options;
+  const { model, budget = {}, maxTokens, maxContextTokens, sessionIdleMs } = options;
   if (typeof model?.generate !== "function") {
     throw new AgentError("agent/invalid-option", "createAgent needs a model, for example openaiModel({ model: … })");
   }
-  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens })) {
+  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens, sessionIdleMs })) {
     if (value !== undefined && !(value > 0)) {
       throw new AgentError("agent/invalid-option", `${name} must be more than 0, not ${value}`);
     }

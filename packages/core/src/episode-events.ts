@@ -93,6 +93,12 @@ export class EpisodeEvents {
     this.#stream.end();
   }
 
+  /** Ends the stream, and not the episode, once the log has all events so far, or has failed. */
+  async pause(): Promise<void> {
+    await this.acknowledged();
+    this.#stream.end();
+  }
+
   /** Waits until the log has acknowledged or refused every event so far. */
   async acknowledged(): Promise<void> {
     if (this.#unacknowledged === 0) return;

@@ -1,6 +1,6 @@
 import type { MemoryOperation, MemoryRecord } from "./memory.js";
 import type { Message, ToolCall } from "./message.js";
-import type { FinishReason } from "./model.js";
+import type { FinishReason, ToolDefinition } from "./model.js";
 import type { Plan } from "./planner.js";
 import type { Action, NextState, Signal, StepCost, StepRef, StopReason, TokenRecord, ToolResult } from "./step.js";
 
@@ -20,15 +20,21 @@ export interface EventEnvelope {
 /** The payload of every event, by type. */
 export interface EventPayloads {
   // episode lifecycle
-  "episode-start": { readonly prompt: string; readonly userId?: string; readonly seed: number };
+  /** `led`: somebody else keeps the context, runs the tools and asks for each step. */
+  "episode-start": { readonly prompt: string; readonly userId?: string; readonly seed: number; readonly led?: true };
   "episode-end": { readonly stopReason: StopReason; readonly answer: string; readonly cost: StepCost };
   // step lifecycle
   "step-start": Record<never, never>;
   /**
    * `added` are the messages that joined the context since the session's previous observation (after a compaction: since that).
-   * `guidance` is learned text that this step saw besides: see `withGuidance`. It does not join the context.
+   * `guidance` is learned text that this step saw besides: see `withGuidance`. It does not join the context. `tools` are what whoever leads
+   * let the policy call, where that is not what it was at the session's previous observation.
    */
-  observation: { readonly added: readonly Message[]; readonly guidance?: string };
+  observation: {
+    readonly added: readonly Message[];
+    readonly guidance?: string;
+    readonly tools?: readonly ToolDefinition[];
+  };
   "memory-recall": { readonly query: string; readonly memories: readonly MemoryRecord[] };
   "plan-start": { readonly goal: string };
   "plan-expand": { readonly path: readonly string[]; readonly visits: number; readonly value: number };

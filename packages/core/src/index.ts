@@ -1,6 +1,7 @@
 export * from "./action-strategy.js";
 export * from "./agent.js";
 export * from "./clock.js";
+export * from "./completion.js";
 export * from "./create-agent.js";
 export * from "./decision.js";
 export * from "./define-tool.js";

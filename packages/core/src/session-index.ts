@@ -8,6 +8,8 @@ export interface SessionIndex {
   refresh(): Promise<void>;
   /** The number that the session's next episode gets; takes it. */
   takeEpisodeNumber(sessionId: string): number;
+  /** Whether the session has an episode, in the log or since. */
+  knows(sessionId: string): boolean;
   /** The session's events, in order, as of the last refresh. */
   read(sessionId: string): AsyncIterable<AgentEvent>;
 }
@@ -45,6 +47,7 @@ export function sessionIndex(log: EventLog): SessionIndex {
       episodes.set(sessionId, number + 1);
       return number;
     },
+    knows: (sessionId) => episodes.has(sessionId),
     async *read(sessionId) {
       const places = [...(offsets.get(sessionId) ?? [])];
       let position = 0;

@@ -30,7 +30,7 @@ export async function openSessionStore(log?: EventLog): Promise<SessionStore> {
     busy.get(sessionId) ?? idle.get(sessionId) ?? { tail: Promise.resolve(), users: 0, episodes: 0 };
 
   const load = async (sessionId: string): Promise<Session> => {
-    if (!index) return newSession(sessionId);
+    if (!index?.knows(sessionId)) return newSession(sessionId);
     await index.refresh();
     return rebuildSession(sessionId, index.read(sessionId));
   };
@@ -40,7 +40,7 @@ export async function openSessionStore(log?: EventLog): Promise<SessionStore> {
       const slot = slotOf(sessionId);
       if (!busy.has(sessionId)) idle.set(sessionId, slot);
       const number = index ? index.takeEpisodeNumber(sessionId) : slot.episodes++;
-      if (number === 0) slot.session = newSession(sessionId);
+      if (number === 0) slot.session ??= newSession(sessionId);
       return number;
     },
     enter(sessionId, task) {

@@ -1,5 +1,6 @@
 import type { AgentEvent, EventOf, EventPayloads } from "./event.js";
 import type { Message, ToolCall } from "./message.js";
+import type { ToolDefinition } from "./model.js";
 import type { Action, NextState, Observation, Step, StepCost, StepRef, TokenRecord, ToolResult } from "./step.js";
 
 /** A conversation as the loop keeps it: everything that the next run needs, and nothing that the log does not hold. */
@@ -13,6 +14,12 @@ export interface Session {
   pending: StepRef | undefined;
   /** The run that waits for a person. */
   waiting: WaitingEpisode | undefined;
+  /** The episode that goes on when somebody else, who leads, asks for its next step. */
+  led: LedEpisode | undefined;
+  /** What whoever leads let the policy call last; undefined where nobody does. */
+  tools: readonly ToolDefinition[] | undefined;
+  /** Whether it was closed since its last observation: readers of the log have forgotten its context. */
+  closed: boolean;
   /** The last choice of each decision, by name. */
   readonly choices: Map<string, EventPayloads["decision"]>;
   /** What later events need to know of an episode, by its number in the session. */
@@ -32,6 +39,17 @@ export interface WaitingEpisode {
   /** What a person was asked about. */
   readonly asked: readonly ToolCall[];
   /** Of the whole episode so far. */
+  readonly cost: StepCost;
+}
+
+/** An episode between two of its steps. */
+export interface LedEpisode {
+  readonly episodeId: string;
+  readonly userId?: string;
+  readonly seed: number;
+  readonly nextStep: number;
+  readonly guidance?: string;
+  /** Of the steps so far. */
   readonly cost: StepCost;
 }
 
@@ -66,6 +84,9 @@ export function newSession(id: string): Session {
     observed: 0,
     pending: undefined,
     waiting: undefined,
+    led: undefined,
+    tools: undefined,
+    closed: false,
     choices: new Map(),
     episodes: new Map(),
   };
@@ -94,6 +115,9 @@ type Unfinished = {
   guidance?: string;
   step?: OpenStep;
   nextState?: NextState;
+  /** Of the steps that are over, also of those that did not act. */
+  cost: StepCost;
+  ended: boolean;
 };
 
 /** Reads a session off its events, given in the order of the log. */
@@ -102,12 +126,16 @@ export async function rebuildSession(id: string, events: AsyncIterable<AgentEven
   let episode: Unfinished | undefined;
   for await (const event of events) {
     countEvent(session, event);
-    if (event.type === "episode-start") episode = { start: event, steps: [], asked: [] };
+    if (event.type === "episode-start") {
+      episode = { start: event, steps: [], asked: [], cost: noCost, ended: false };
+    }
     applyToContext(session, event);
     if (episode?.start.episodeId === event.episodeId) applyToEpisode(session, episode, event);
   }
+  if (episode?.start.led && !episode.ended) session.led = ledEpisode(episode);
   const last = session.messages.at(-1);
-  if (!session.waiting && last?.role === "assistant" && last.toolCalls?.length) session.messages.pop();
+  if (!session.waiting && !episode?.start.led && last?.role === "assistant" && last.toolCalls?.length)
+    session.messages.pop();
   session.observed = Math.min(session.observed, session.messages.length);
   return session;
 }
@@ -133,6 +161,8 @@ function applyToContext(session: Session, event: AgentEvent): void {
       session.messages.length = session.observed;
       session.messages.push(...event.added);
       session.observed = session.messages.length;
+      session.closed = false;
+      if (event.tools !== undefined) session.tools = event.tools;
       if (session.waiting && session.waiting.episodeId !== event.episodeId) session.waiting = undefined;
       return;
     case "compaction":
@@ -152,6 +182,10 @@ function applyToContext(session: Session, event: AgentEvent): void {
       const { pending } = session;
       if (pending?.episodeId === event.of.episodeId && pending.stepIndex === event.of.stepIndex) {
         session.pending = undefined;
+      }
+      if (event.nextState.kind === "closed") {
+        session.closed = true;
+        session.tools = undefined;
       }
       return;
     }
@@ -181,6 +215,7 @@ function applyToEpisode(session: Session, episode: Unfinished, event: AgentEvent
       if (event.nextState.kind === "tool") episode.nextState = event.nextState;
       return;
     case "step-end":
+      episode.cost = addCost(episode.cost, event.cost);
       if (!episode.step) return;
       episode.steps.push({
         ...episode.step,
@@ -194,9 +229,22 @@ function applyToEpisode(session: Session, episode: Unfinished, event: AgentEvent
       session.waiting = undefined;
       return;
     case "episode-end":
+      episode.ended = true;
       session.waiting = event.stopReason === "awaiting-approval" ? waitingEpisode(episode, event.cost) : undefined;
       return;
   }
+}
+
+function ledEpisode({ start, steps, guidance, cost }: Unfinished): LedEpisode {
+  const { episodeId, userId, seed } = start;
+  return {
+    episodeId,
+    ...(userId !== undefined && { userId }),
+    seed,
+    nextStep: (steps.at(-1)?.index ?? -1) + 1,
+    ...(guidance !== undefined && { guidance }),
+    cost,
+  };
 }
 
 function waitingEpisode({ start, steps, step, asked }: Unfinished, cost: StepCost): WaitingEpisode | undefined {

@@ -27,6 +27,8 @@ export interface PolicyRuntime {
   readonly backend: string;
   /** The version that new requests take. */
   readonly serving: string;
+  /** The versions that can be asked for. */
+  readonly versions: readonly string[];
   /** Makes a version's weights available under its id. @throws AgentError `checkpoint/mismatch` when they do not fit the architecture. */
   load(version: string, weights: PolicyWeights): void;
   /** New requests take this version from now on. @throws AgentError `policy/unknown-version`. */
@@ -36,6 +38,8 @@ export interface PolicyRuntime {
   weights(version: string): PolicyWeights;
   /** A model that follows `serving`, or stays on one version when it is given. */
   model(version?: string): LanguageModel;
+  /** What a token writes: its UTF-8 bytes, which need not be whole characters. Empty for one that ends a response. */
+  tokenBytes(id: number): Uint8Array;
   /** The prompt ids of a request, as sampling would see them. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
   /**
@@ -59,6 +63,8 @@ export interface LearnedStep {
   readonly messages: readonly Message[];
   /** Learned text that the policy saw besides: see `withGuidance`. */
   readonly guidance?: string;
+  /** What it could call, where that was not up to the agent. */
+  readonly tools?: readonly ToolDefinition[];
   /** The assistant's text, or its tool calls as text. */
   readonly response: string;
   readonly tokens?: TokenRecord;

@@ -1,4 +1,5 @@
 import type { EventPayloads, LogRecord, Signal } from "@afterstate/core";
+import { isGuess } from "../signals/weigh-signals.js";
 
 /** The prefix of the decisions by which learned text on trial is shown or held back. */
 export const TEXT_DECISION = "text:";
@@ -114,9 +115,9 @@ function newOutcome(sessionId: string, prompt: string): OpenOutcome {
   return { sessionId, prompt, decisions: [], guidance: undefined, ...said, answeredAt: -1, settled: false };
 }
 
-/** A judge's 0 says nothing. */
+/** A judge's 0 says nothing, and a guess was not read off this episode. */
 function isTelling(signal: Signal): signal is Signal & { readonly kind: "reward" } {
-  if (signal.kind !== "reward" || !Number.isFinite(signal.value)) return false;
+  if (signal.kind !== "reward" || !Number.isFinite(signal.value) || isGuess(signal)) return false;
   return signal.value !== 0 || signal.source.startsWith("verifier:");
 }
 

@@ -127,10 +127,11 @@ function teacherPrompt(step: JudgedStep, hint: string, options: BatchOptions): r
   const hinted = withGuidance(messages, guidance === undefined ? hint : `${guidance} ${hint}`);
   if (hinted === undefined) return undefined;
   const seen = guidance === undefined ? messages : (withGuidance(messages, guidance) ?? messages);
-  const plain = options.encodePrompt(seen, options.tools);
+  const tools = step.tools ?? options.tools;
+  const plain = options.encodePrompt(seen, tools);
   const { promptIds } = step.tokens!;
   if (plain.length !== promptIds.length || plain.some((id, t) => id !== promptIds[t])) return undefined;
-  return options.encodePrompt(hinted, options.tools);
+  return options.encodePrompt(hinted, tools);
 }
 
 /** Tokens taken greedily (temperature 0) were not drawn from any distribution that could be made likelier. */

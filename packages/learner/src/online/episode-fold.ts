@@ -1,4 +1,13 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepCost, StepRef } from "@afterstate/core";
+import type {
+  EventOf,
+  LogRecord,
+  Message,
+  NextState,
+  Signal,
+  StepCost,
+  StepRef,
+  ToolDefinition,
+} from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -49,10 +58,13 @@ interface SessionContext {
   messages: Message[];
   /** Of the last observation. */
   guidance: string | undefined;
+  /** Of whoever leads; undefined where the agent's own are meant. */
+  tools: readonly ToolDefinition[] | undefined;
 }
 
 interface OpenStep {
   readonly guidance: string | undefined;
+  readonly tools: readonly ToolDefinition[] | undefined;
   readonly action: EventOf<"action">;
   /** What the policy saw: the first `seen` messages of `context`. */
   readonly context: readonly Message[];
@@ -87,7 +99,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   const contextOf = (sessionId: string): SessionContext => {
     const known = contexts.get(sessionId);
     if (known !== undefined) return known;
-    const context = { messages: [], guidance: undefined };
+    const context = { messages: [], guidance: undefined, tools: undefined };
     contexts.set(sessionId, context);
     return context;
   };
@@ -127,10 +139,13 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
               ready: false,
             });
           return;
-        case "observation":
-          contextOf(event.sessionId).messages.push(...event.added);
-          contextOf(event.sessionId).guidance = event.guidance;
+        case "observation": {
+          const context = contextOf(event.sessionId);
+          context.messages.push(...event.added);
+          context.guidance = event.guidance;
+          if (event.tools !== undefined) context.tools = event.tools;
           return;
+        }
         case "text-update":
           generation = event.generation;
           return;
@@ -138,8 +153,8 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           contextOf(event.sessionId).messages = [...event.messages];
           return;
         case "action": {
-          const { messages, guidance } = contextOf(event.sessionId);
-          const step = { action: event, context: messages, seen: messages.length, guidance };
+          const { messages, guidance, tools } = contextOf(event.sessionId);
+          const step = { action: event, context: messages, seen: messages.length, guidance, tools };
           const open: OpenStep = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
@@ -224,19 +239,22 @@ function toLearned(episode: OpenEpisode): FoldedEpisode {
     startedAt: start.time,
     ...(judgedAt !== undefined && { judgedAt }),
     ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, nextStates, signalIds, cost }]) => ({
-      of: { episodeId, stepIndex },
-      kind: event.action.kind,
-      policyVersion: event.policyVersion,
-      messages: context.slice(0, seen),
-      ...(guidance !== undefined && { guidance }),
-      response: responseText(event.action.message.content, event.action.message.toolCalls),
-      ...(event.tokens && { tokens: event.tokens }),
-      ...(cost && { cost }),
-      nextStates: [...nextStates],
-      signals: [...signalIds.values()],
-      signalIds: new Map(signalIds),
-    })),
+    steps: [...steps].map(
+      ([stepIndex, { action: event, context, seen, guidance, tools, nextStates, signalIds, cost }]) => ({
+        of: { episodeId, stepIndex },
+        kind: event.action.kind,
+        policyVersion: event.policyVersion,
+        messages: context.slice(0, seen),
+        ...(guidance !== undefined && { guidance }),
+        ...(tools !== undefined && { tools }),
+        response: responseText(event.action.message.content, event.action.message.toolCalls),
+        ...(event.tokens && { tokens: event.tokens }),
+        ...(cost && { cost }),
+        nextStates: [...nextStates],
+        signals: [...signalIds.values()],
+        signalIds: new Map(signalIds),
+      }),
+    ),
   };
 }
 

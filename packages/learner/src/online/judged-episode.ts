@@ -1,9 +1,10 @@
 import { type AgentEvent, messageOf, type NextState, type Signal, type ToolDefinition } from "@afterstate/core";
 import type { CostSignal } from "../signals/cost-signal.js";
 import type { HintAcceptance } from "../signals/hint-acceptance.js";
-import { readHint, readReward, readVerdict } from "../signals/read-signals.js";
+import { readGuess, readHint, readReward, readVerdict } from "../signals/read-signals.js";
 import { COST, type Weighed, weighSignals } from "../signals/weigh-signals.js";
 import type { CorrectionAttribution, HintReader, JudgeRequest, StepJudge, Verifier } from "../types.js";
+import { beforeReaction } from "./before-reaction.js";
 import type { FoldedEpisode, FoldedStep } from "./episode-fold.js";
 
 /** A step with what was learned about it. */
@@ -19,6 +20,8 @@ export interface SignalReaders {
   readonly judge: StepJudge;
   readonly verifiers?: readonly Verifier[];
   readonly cost?: CostSignal;
+  /** Asked about steps that the others say nothing of. */
+  readonly head?: StepJudge;
   readonly hintReaders: readonly HintReader[];
   readonly readsHints: boolean;
   readonly hintAcceptance?: HintAcceptance;
@@ -73,6 +76,10 @@ export async function judgeEpisode(
       });
     };
     for (const reading of rewardReadings(step, readers)) await take(reading);
+    const { evidence } = weighSignals([...signals.values()]);
+    const { head } = readers;
+    if (!evidence && head !== undefined)
+      await take({ name: "head", read: () => readGuess(head, beforeReaction(step)) });
     const { reward } = weighSignals([...signals.values()]);
     if (readers.readsHints)
       for (const reading of hintReadings(step, reward, readers, episode.userId)) await take(reading);

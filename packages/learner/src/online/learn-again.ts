@@ -37,7 +37,7 @@ async function learnAgain(parts: LearnerParts, isStopped: () => boolean): Promis
   // Nobody is there to try a candidate on: the gate decides.
   const { canary: _, ...lasting } = options;
   const again = openParts(
-    { ...lasting, policy, store },
+    { ...lasting, policy, store, ...(options.head && { head: options.head.fresh() }) },
     {
       ...surroundings,
       emit: async (event) => (event.type === "signal" ? surroundings.emit(event) : undefined),
@@ -83,6 +83,9 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     get serving() {
       return serving;
     },
+    get versions() {
+      return policy.versions;
+    },
     load: (version, weights) => policy.load(version, weights),
     serve(version) {
       policy.weights(version);
@@ -92,6 +95,7 @@ function rehearsal(policy: PolicyRuntime, base: string): PolicyRuntime {
     weights: (version) => policy.weights(version),
     score: (version, responses) => policy.score(version, responses),
     model: (version) => policy.model(version ?? serving),
+    tokenBytes: (id) => policy.tokenBytes(id),
     encodePrompt: (messages, tools) => policy.encodePrompt(messages, tools),
     dispose() {},
   };

@@ -11,6 +11,7 @@ import type { JudgedEpisode } from "./judged-episode.js";
 import type { LearnerParts } from "./learner-parts.js";
 import { errorPayload, type LedgerEntry } from "./ledger.js";
 import { type GuardedBatch, recipeOf, updateBatch, updateRequest } from "./make-update.js";
+import { outcomesOf, rejectedHints } from "./outcomes.js";
 import { tellOutbox, tidy } from "./serving-changes.js";
 
 /** Ancestors that a version remembers. */
@@ -150,7 +151,12 @@ async function commitBatch(
     safety: untrained,
     ...entry,
     events: entry.safety === undefined ? [...entry.events, ...alarms.map(alarmEvent)] : entry.events,
-    gained: { ...entry.gained, episodes: episodes.length, dropped: countDropped(dropped) },
+    gained: {
+      ...entry.gained,
+      episodes: episodes.length,
+      rejectedHints: rejectedHints(episodes),
+      dropped: countDropped(dropped),
+    },
     learned: learnedUpTo(parts, episodes, batch),
     rewarded: episodes,
     batch: {
@@ -165,6 +171,7 @@ async function commitBatch(
       ...(update && { update }),
     },
   });
+  parts.options.head?.restore(ledger.pointer.learned.head);
   backlog.remove(episodes);
   for (const { episodeId } of episodes) fold.release(episodeId);
   serve();
@@ -172,12 +179,13 @@ async function commitBatch(
 }
 
 function learnedUpTo(
-  { ledger, fold, backlog, reader }: LearnerParts,
+  { ledger, fold, backlog, reader, options }: LearnerParts,
   episodes: readonly JudgedEpisode[],
   batch: GuardedBatch,
 ) {
   const open = [...fold.unready(), ...backlog.offsetsWithout(episodes)];
-  return ledger.learnedUpTo(episodes, batch, open, reader.cursor);
+  const learned = ledger.learnedUpTo(episodes, batch, open, reader.cursor);
+  return { ...learned, ...(options.head && { head: options.head.after(outcomesOf(episodes)) }) };
 }
 
 function alarmEvent(alarm: Alarm) {

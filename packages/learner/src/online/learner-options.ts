@@ -8,6 +8,7 @@ import type { Lift } from "../safety/lift.js";
 import type { UpdateSchedule } from "../safety/update-schedule.js";
 import type { CostSignal } from "../signals/cost-signal.js";
 import type { HintAcceptance } from "../signals/hint-acceptance.js";
+import type { ProcessRewardHead } from "../signals/process-reward-head.js";
 import type {
   CorrectionAttribution,
   HintReader,
@@ -35,6 +36,12 @@ export interface OnlineLearnerOptions {
   readonly verifiers?: readonly Verifier[];
   /** Takes what a step cost off its credit. Default: cost does not count. */
   readonly cost?: CostSignal;
+  /**
+   * Judges the steps that nobody said anything about, once it has proved that it can. It learns from the outcomes of the episodes that are
+   * consumed, and its state is part of what a commit makes certain: a learner with a store goes on with it after a restart. When a user is
+   * unlearned it learns again without them; what it guessed of others before stays in the log as it was.
+   */
+  readonly head?: ProcessRewardHead;
   /** Without any only corrections given as explicit feedback are hints. */
   readonly hintReader?: HintReader | readonly HintReader[];
   /** Which hints teach. Default: all. */

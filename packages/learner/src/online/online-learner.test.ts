@@ -114,6 +114,24 @@ describe("the online learner", () => {
     expect(learner.report()).toMatchObject({ version: "v1", updates: 1, promotions: 1, episodes: 2, samples: 4 });
   });
 
+  it("teaches by no hint that was measured to do no good, and counts and tells of those", async () => {
+    const rejected = "it does not make the response less likely that it was given for";
+    const hintAcceptance = {
+      measure: async ({ hint }: { readonly hint: string }) =>
+        hint.includes("name") ? { effect: 1, rejected } : { effect: -1 },
+    };
+    const { learner, log, trainer, agent } = await startLearner({ hintAcceptance, signals: "hints" });
+    await ask(agent, "What is 48/2?");
+    await ask(agent, "No. Use my name. What is 10*3?");
+    await ask(agent, "No. Just the number please. What is 6*4?");
+    await ask(agent, "No. Just the number please. What is 5*5?");
+    await learner.settled();
+    expect(trainer.requests[0]!.samples.map(({ of }) => of.episodeId)).toEqual(["a/1", "a/1", "a/2", "a/2"]);
+    expect(learner.report()).toMatchObject({ updates: 1, rejectedHints: 1 });
+    const signals = (await eventsOf(log)).filter((event) => event.type === "signal" && event.signal.kind === "hint");
+    expect(signals[0]).toMatchObject({ signal: { text: "Use my name.", effect: 1, rejected } });
+  });
+
   it("learns nothing while it is paused, and then in the order of sessions, whichever ended first", async () => {
     const { learner, log, trainer, agent } = await startLearner();
     learner.pause();

@@ -7,8 +7,10 @@ export async function recoverLearner(parts: LearnerParts): Promise<void> {
   const { log, store, policy } = options;
   const { base, reference } = versions;
   const recovery = await store?.recover(base, reference);
-  if (recovery?.pointer) ledger.restore(recovery.pointer);
-  else if (store === undefined) ledger.beginAt(log.nextOffset);
+  if (recovery?.pointer) {
+    ledger.restore(recovery.pointer);
+    options.head?.restore(recovery.pointer.learned.head);
+  } else if (store === undefined) ledger.beginAt(log.nextOffset);
   const { version, ancestors, outbox } = ledger.pointer;
   if (recovery?.weights && !versions.loaded.has(version)) versions.load(version, recovery.weights);
   versions.remember(version, ancestors);

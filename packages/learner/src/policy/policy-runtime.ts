@@ -73,6 +73,7 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       ? toolCallConstraints(format.name, { bytes: tokenizer.bytes, size: config.vocab_size, stopIds })
       : undefined;
   const versions = new Map<string, Version>();
+  let written: ReadonlyMap<number, string> | undefined;
   let serving = options.version ?? "base";
 
   const known = (id: string): Version => {
@@ -110,6 +111,9 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     get serving() {
       return serving;
     },
+    get versions() {
+      return [...versions].flatMap(([id, { unloaded }]) => (unloaded ? [] : [id]));
+    },
     load(id, weights) {
       if (versions.has(id))
         throw new AgentError(
@@ -136,6 +140,10 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     weights: (id) => known(id).weights,
     model: (pinned) =>
       policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, sample, options, grammars),
+    tokenBytes(id) {
+      written ??= tokenizer.bytes;
+      return Buffer.from(stopIds.has(id) ? "" : (written.get(id) ?? ""), "latin1");
+    },
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
     async score(version, responses) {
       const longest = Math.max(0, ...responses.map(({ promptIds, ids }) => promptIds.length + ids.length));

@@ -1,86 +1,61 @@
-import { createRandom, type Message, mixSeed, type TokenRecord } from "@afterstate/core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { EMBEDDED_POLICY, readPolicyFolder } from "../checkpoints/policy-folder.js";
-import { loadHomework, nameMemory, type Question } from "../environments/homework/index.js";
 import { openPolicy } from "../policy/policy-runtime.js";
 import { openBackend } from "../tensor/backend.js";
 import { fakePolicy } from "../testing/fake-policy.js";
+import { type AnsweredStep, answerQuestions, CALCULATOR } from "../testing/homework-answers.js";
 import type { PolicyRuntime } from "../types.js";
 import { acceptByLogProbs, acceptBySampling, type HintAcceptance } from "./hint-acceptance.js";
 import { wilsonInterval } from "./wilson-interval.js";
 
-const TOOLS = [
-  {
-    name: "calculator",
-    description: "Computes an arithmetic expression.",
-    inputSchema: { type: "object", properties: { expression: { type: "string" } }, required: ["expression"] },
-  },
-];
-const QUESTIONS = 60;
-const signal = new AbortController().signal;
-
-interface Answered {
-  readonly question: Question;
-  readonly messages: readonly Message[];
-  readonly tokens: TokenRecord;
-  readonly text: string;
-  readonly usedTool: boolean;
-}
+const QUESTIONS = 48;
 
 let policy: PolicyRuntime;
-let answered: readonly Answered[];
+let answered: readonly AnsweredStep[];
 
 beforeAll(async () => {
   await openBackend({ name: "wasm" });
   policy = await openPolicy(readPolicyFolder(EMBEDDED_POLICY));
-  const homework = loadHomework();
-  const random = createRandom(3);
-  answered = await Promise.all(
-    Array.from({ length: QUESTIONS }, async (_, index) => {
-      const question = homework.draw("held-out", random);
-      const messages: readonly Message[] = [
-        { role: "system", content: nameMemory("Nora") },
-        { role: "user", content: `What is ${question.sum}?` },
-      ];
-      const request = { messages, tools: TOOLS, seed: mixSeed(5, index) };
-      const { message, tokens } = await policy.model().generate(request, { signal }).response();
-      return { question, messages, tokens: tokens!, text: message.content, usedTool: message.toolCalls !== undefined };
-    }),
-  );
+  answered = (await answerQuestions(policy, QUESTIONS, 3)).map(({ steps }) => steps[0]!);
 });
 afterAll(() => policy.dispose());
 
 /** How many of the steps it takes a hint on, with the 95 % interval. */
-async function taken(acceptance: HintAcceptance, hints: readonly string[], steps: readonly Answered[], reward: number) {
+async function taken(
+  acceptance: HintAcceptance,
+  hints: readonly string[],
+  steps: readonly AnsweredStep[],
+  reward: number,
+) {
   const effects = await Promise.all(
     steps.flatMap(({ messages, tokens }) =>
-      hints.map((hint) => acceptance.measure({ messages, tools: TOOLS, tokens, hint, reward })),
+      hints.map((hint) => acceptance.measure({ messages, tools: CALCULATOR, tokens, hint, reward })),
     ),
   );
   return wilsonInterval(effects.filter(({ rejected }) => rejected === undefined).length, effects.length);
 }
 
 describe("hints that the embedded policy is taught by", () => {
-  const isBare = ({ text }: Answered) => /^-?[\d.]+$/.test(text);
-  const isWordy = ({ text }: Answered) => /answer is|=/.test(text);
-  const direct = () => answered.filter(({ usedTool }) => !usedTool);
+  const isBare = ({ response }: AnsweredStep) => /^-?[\d.]+$/.test(response);
+  const isWordy = ({ response }: AnsweredStep) => /answer is|=/.test(response);
+  const direct = () => answered.filter(({ kind }) => kind === "answer");
 
   it("are taken when they are right and dropped when they are beside the point or ask for what was done", async () => {
     const acceptance = acceptByLogProbs({ policy, seed: 1 });
-    const take = (hints: readonly string[], steps: readonly Answered[]) => taken(acceptance, hints, steps, -1);
+    const take = (hints: readonly string[], steps: readonly AnsweredStep[]) => taken(acceptance, hints, steps, -1);
     const measured = {
-      calculator: await take(["Use the calculator.", "Check it with the calculator."], direct()),
+      calculator: await take(["Use the calculator."], direct()),
       number: await take(["Just the number, please."], direct().filter(isWordy)),
-      beside: await take(["The sky is blue.", "It rained all day yesterday.", "I like green tea."], direct()),
+      beside: await take(["The sky is blue."], direct()),
       calculatorWhereUsed: await take(
         ["Use the calculator."],
-        answered.filter(({ usedTool }) => usedTool),
+        answered.filter(({ kind }) => kind === "tool"),
       ),
       numberWhereBare: await take(["Just the number, please."], direct().filter(isBare)),
     };
     expect(measured.calculator.value).toBeGreaterThanOrEqual(0.9);
     expect(measured.number.value).toBeGreaterThanOrEqual(0.9);
-    expect(measured.beside.value).toBeLessThan(0.05);
+    expect(measured.beside.value).toBeLessThan(0.1);
     expect(measured.calculatorWhereUsed.value).toBeLessThan(0.1);
     expect(measured.numberWhereBare.value).toBeLessThan(0.25);
   });
@@ -96,11 +71,11 @@ describe("hints that the embedded policy is taught by", () => {
     const [step] = direct();
     const score = (response: string) => (response.includes('"calculator"') ? 1 : -1);
     const acceptance = acceptBySampling({ model: policy.model(), score, samples: 12, seed: 2 });
-    const measure = (hint: string) => acceptance.measure({ ...step!, tools: TOOLS, hint, reward: -1 });
+    const measure = (hint: string) => acceptance.measure({ ...step!, tools: CALCULATOR, hint, reward: -1 });
     expect(await measure("Use the calculator.")).toEqual({ effect: expect.any(Number) });
     expect((await measure("Do it in your head, please.")).rejected).toMatch(/were better 0 times/);
     const blind = acceptBySampling({ model: policy.model(), score: () => undefined, samples: 6, seed: 2 });
-    expect(await blind.measure({ ...step!, tools: TOOLS, hint: "Use the calculator.", reward: -1 })).toEqual({});
+    expect(await blind.measure({ ...step!, tools: CALCULATOR, hint: "Use the calculator.", reward: -1 })).toEqual({});
   });
 });
 

@@ -67,9 +67,9 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
       "hint/bad-option",
       `margin must be 0 or more, reach more than 0 and samples at least 1, not ${margin}, ${reach} and ${samples}`,
     );
-  const reached = async (step: HintedStep, hinted: readonly Message[]): Promise<number> => {
+  const reached = async (version: string, step: HintedStep, hinted: readonly Message[]): Promise<number> => {
     const { tools, hint } = step;
-    const model = policy.model(policy.serving);
+    const model = policy.model(version);
     const drawn = await Promise.all(
       Array.from({ length: samples }, (_, index) =>
         model
@@ -84,7 +84,7 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
     const rows = drawn.flatMap(({ tokens }) =>
       tokens?.ids.length ? [{ promptIds, ids: tokens.ids, temperature: 1 }] : [],
     );
-    const scored = await policy.score(policy.serving, rows);
+    const scored = await policy.score(version, rows);
     return median(scored.map((logProbs) => Math.min(...logProbs)));
   };
   return {
@@ -92,11 +92,12 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
       const { tools, tokens, reward } = step;
       const { seen, hinted } = contextsOf(step);
       if (tokens === undefined || hinted === undefined) return {};
+      const version = policy.serving;
       const { ids, mask, temperature } = tokens;
       const sampled = { ids, temperature: temperature > 0 ? temperature : 1 };
       const prompts = [policy.encodePrompt(hinted, tools), policy.encodePrompt(seen, tools)];
       const scored = await policy.score(
-        policy.serving,
+        version,
         prompts.map((promptIds) => ({ ...sampled, promptIds })),
       );
       const [teacher, student] = scored.map((logProbs) => meanOver(logProbs, mask));
@@ -106,7 +107,7 @@ export function acceptByLogProbs(options: LogProbOptions): HintAcceptance {
       if (reward !== undefined && reward > 0)
         return lowered ? { effect, rejected: "it makes a response that was good less likely" } : { effect };
       if (!lowered) return { effect, rejected: "it does not make the response less likely that it was given for" };
-      if ((await reached(step, hinted)) < -reach)
+      if ((await reached(version, step, hinted)) < -reach)
         return { effect, rejected: "what it leads to is nothing that the policy would do by itself" };
       return { effect };
     },

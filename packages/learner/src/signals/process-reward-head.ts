@@ -25,10 +25,18 @@ export interface ProcessRewardHead extends StepJudge {
   readonly state: HeadState;
   /** Whether it judges at all yet. */
   readonly proven: boolean;
-  /** Learns from an episode, after it has been put to the test by it. @param good whether it ended well, by a verifier, a judge or feedback. */
-  learn(steps: readonly JudgeRequest[], good: boolean): void;
-  /** Goes on from another state. @throws AgentError `head/bad-state` when it is of another size. */
-  restore(state: HeadState): void;
+  /** What it will be once it has learned from episodes, each after it was put to the test by it; it is not that yet. */
+  after(episodes: readonly Outcome[]): HeadState;
+  /** Goes on from another state, or begins. @throws AgentError `head/bad-state` when it is of another size. */
+  restore(state: HeadState | undefined): void;
+  /** A head with the same numbers that has learned nothing. */
+  fresh(): ProcessRewardHead;
+}
+
+/** How an episode ended: well or not, by a verifier, a judge or feedback. */
+export interface Outcome {
+  readonly steps: readonly JudgeRequest[];
+  readonly good: boolean;
 }
 
 /** Numbers of a head. */
@@ -71,7 +79,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
       `falseProof lies between 0 and 1 and confidence between 0.5 and 1, not at ${falseProof} and ${confidence}`,
     );
   const proof = Math.log(1 / falseProof);
-  let state = options.state ?? emptyState(size);
+  let state = emptyState(size);
   const head: ProcessRewardHead = {
     name: "head:process-reward",
     get state() {
@@ -83,7 +91,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
     get reliability() {
       return (state.right + 1) / (state.given + 2);
     },
-    restore(from) {
+    restore(from = emptyState(size)) {
       if (from.weights.length !== size || from.squares.length !== size)
         throw new AgentError(
           "head/bad-state",
@@ -91,6 +99,7 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
         );
       state = from;
     },
+    fresh: () => processRewardHead({ size, learningRate, falseProof, confidence }),
     async judge(request): Promise<Verdict> {
       if (!head.proven) return { value: undefined, votes: [] };
       const p = probability(state, stepFeatures(request, size));
@@ -98,13 +107,15 @@ export function processRewardHead(options: HeadOptions = {}): ProcessRewardHead 
       if (value === undefined) return { value, votes: [] };
       return { value, votes: [value], confidence: Math.max(p, 1 - p) };
     },
-    learn(steps, good) {
-      if (steps.length === 0) return;
-      const examples = steps.map((step) => stepFeatures(step, size));
-      state = learned(tested(state, examples, good, { confidence, most: 2 * proof }), examples, good, learningRate);
-    },
+    after: (episodes) =>
+      episodes.reduce((before, { steps, good }) => {
+        if (steps.length === 0) return before;
+        const examples = steps.map((step) => stepFeatures(step, size));
+        const after = tested(before, examples, good, { confidence, most: 2 * proof });
+        return learned(after, examples, good, learningRate);
+      }, state),
   };
-  head.restore(state);
+  head.restore(options.state);
   return head;
 }
 

@@ -24,6 +24,14 @@ export async function readReward(judge: StepJudge, request: JudgeRequest): Promi
   }
 }
 
+/** What a head guesses of a step before anybody reacts to it. Undefined when it abstains. */
+export async function readGuess(head: StepJudge, request: JudgeRequest): Promise<Signal | undefined> {
+  const { value, votes } = await head.judge(request);
+  return value === undefined
+    ? undefined
+    : { kind: "reward", source: head.name, value, votes, reliability: head.reliability };
+}
+
 /** What a verifier says of a step, with reliability 1. Undefined when that is nothing. */
 export async function readVerdict(verifier: Verifier, request: JudgeRequest): Promise<Signal | undefined> {
   return given(`verifier:${verifier.name}`, await verifier.verify(request));

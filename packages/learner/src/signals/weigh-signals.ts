@@ -6,7 +6,7 @@ export const COST = "cost";
 
 /** What the signals of a step come to. */
 export interface Weighed {
-  /** Feedback before verifiers before judges; undefined when nobody said anything. */
+  /** Feedback before verifiers before judges before a head's guess; undefined when nobody said anything. */
   readonly reward: number | undefined;
   /** Whether the reward says anything: a judge's 0 does not. */
   readonly evidence: boolean;
@@ -25,7 +25,8 @@ export function weighSignals(signals: readonly Signal[]): Weighed {
   const rewards = finite.filter(({ source }) => source !== COST);
   const hints = chooseHints(signals);
   if (rewards.length === 0) return { reward: undefined, evidence: false, shaping, hints };
-  const highest = Math.max(...rewards.map(rankOf));
+  const said = rewards.filter((signal) => signal.value !== 0 || rankOf(signal) > 0);
+  const highest = Math.max(...(said.length > 0 ? said : rewards).map(rankOf));
   const deciding = rewards.filter((signal) => rankOf(signal) === highest).map(({ value }) => value);
   const reward = highest === 2 ? deciding.at(-1)! : deciding.reduce((sum, value) => sum + value, 0) / deciding.length;
   if (reward < 0 && hints.length === 0 && signals.some(isNoFault))
@@ -38,6 +39,13 @@ function isNoFault(signal: Signal): boolean {
   return signal.kind === "hint" && signal.attribution?.isWholeReason === true;
 }
 
-function rankOf({ source }: Signal): number {
+/** Whether a signal was learned from other episodes, and not read off this one. */
+export function isGuess({ source }: Signal): boolean {
+  return source.startsWith("head:");
+}
+
+function rankOf(signal: Signal): number {
+  const { source } = signal;
+  if (isGuess(signal)) return -1;
   return source === "feedback" ? 2 : source.startsWith("verifier:") ? 1 : 0;
 }

@@ -51,6 +51,10 @@ export function fakePolicy(size = 64): FakePolicy {
       operations.push(`unload ${version}`);
       versions.delete(version);
     },
+    get versions() {
+      return [...versions.keys()];
+    },
+    tokenBytes: (id) => Buffer.from(String.fromCodePoint(id)),
     weights: known,
     model: () => {
       throw new AgentError("model/failed", "the fake policy has no model");

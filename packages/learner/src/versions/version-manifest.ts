@@ -3,6 +3,7 @@ import type { CreditState } from "../credit/step-credit.js";
 import type { RewardStatistics } from "../online/reward-watch.js";
 import type { FeedbackState } from "../safety/feedback-guard.js";
 import type { SafetyState } from "../safety/safety-state.js";
+import type { HeadState } from "../signals/process-reward-head.js";
 import { countDropped, type DroppedSteps } from "./drop-reason.js";
 
 /** What of the event log a version has learned from, and what credit remembered then. */
@@ -12,6 +13,8 @@ export interface LearnedUpTo {
   /** Ids of the episodes that are consumed and start at or after `offset`. */
   readonly consumed: readonly string[];
   readonly credit: CreditState;
+  /** What the process reward head had learned then, where there is one. */
+  readonly head?: HeadState;
   /** What is remembered of users' votes. */
   readonly feedback?: FeedbackState;
 }
@@ -46,6 +49,8 @@ export interface LearnerCounts {
   readonly samples: number;
   /** Steps of consumed episodes that were not. */
   readonly dropped: DroppedSteps;
+  /** Hints that were measured and did no good: the signals in the log say why. */
+  readonly rejectedHints: number;
 }
 
 /** Nothing has happened yet. */
@@ -57,6 +62,7 @@ export const NO_COUNTS: LearnerCounts = {
   episodes: 0,
   samples: 0,
   dropped: countDropped([]),
+  rejectedHints: 0,
 };
 
 /**
