@@ -14,6 +14,7 @@ const SAYS: Readonly<Record<string, RegExp>> = {
   "04-planning.mjs": /Plan: .*8/,
   "05-learn-from-reactions.mjs": /base → v1 serves/,
   "06-feedback-later.mjs": /order-17\/1: Friday\.[\s\S]*feedback/,
+  "07-learned-text.mjs": /tuesday ann: 3\n[\s\S]*tuesday ben: The answer is 3\.\n[\s\S]*without ann there are 2 texts/,
 };
 
 it("knows what every example says", () => {

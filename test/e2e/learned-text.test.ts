@@ -6,6 +6,7 @@ import {
   readPolicyFolder,
   ruleHintReader,
   ruleJudge,
+  signalReader,
 } from "@afterstate/learner";
 import { ANSWER_FORMATS, loadHomework, scoreAnswer, userName } from "@afterstate/learner/homework";
 import { memoryBank } from "@afterstate/plugins-memory";
@@ -26,8 +27,9 @@ const files = readPolicyFolder(EMBEDDED_POLICY);
 async function secondSessions(seed: number, learns: boolean) {
   const policy = await openPolicy(files, { maxBatch: 32 });
   const log = memoryEventLog();
-  const text = learnedText({ log, reads: { judge: ruleJudge(), hintReader: ruleHintReader() } });
-  const plugins = [calculator(), memoryBank(), ...(learns ? [text] : [])];
+  const text = learnedText({ log });
+  const reader = signalReader({ log, judge: ruleJudge(), hintReader: ruleHintReader(), attribution: text });
+  const plugins = [calculator(), memoryBank(), ...(learns ? [text, reader] : [])];
   const agent = await createAgent({ model: policy.model(), seed, log, plugins });
   const scores = await Promise.all(
     Array.from({ length: USERS }, async (_, user) => {
@@ -38,6 +40,7 @@ async function secondSessions(seed: number, learns: boolean) {
       const preference = { format: random.pick(ANSWER_FORMATS), useName: true };
       await ask("1", `I'm ${name}. What is ${homework.draw("train", random).sum}?`);
       await ask("1", CORRECTIONS[preference.format]);
+      await reader.settled();
       await text.settled();
       const question = homework.draw("held-out", random);
       const { answer } = await ask("2", `What is ${question.sum}?`);

@@ -112,11 +112,22 @@ export type Signal =
       /** Advice that would have led to a better action, as the teacher will see it. */
       readonly text: string;
       readonly reliability: number;
+      readonly attribution?: Attribution;
       /** What it was measured to do to the policy that sees it, where that was measured; in the unit of what measured it. */
       readonly effect?: number;
       /** Why nothing is taught by it: it was measured and did no good. */
       readonly rejected?: string;
     };
+
+/** What absorbs a correction: text that one user sees, text for everyone, a decision, or the policy's weights. */
+export type CorrectionLayer = "text-user" | "text-shared" | "decision" | "weights";
+
+/** Where the parts of a correction belong. */
+export interface Attribution {
+  readonly parts: readonly { readonly text: string; readonly layer: CorrectionLayer; readonly why: string }[];
+  /** The user was displeased for these reasons alone: the answer itself was not rejected. */
+  readonly isWholeReason: boolean;
+}
 
 /** One step of an episode. */
 export interface Step {

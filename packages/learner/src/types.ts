@@ -1,5 +1,6 @@
 import type {
   ActionKind,
+  Attribution,
   LanguageModel,
   Message,
   NextState,
@@ -237,6 +238,19 @@ export interface StepJudge {
   /** Share of right verdicts on labelled steps, 0–1. */
   readonly reliability: number;
   judge(request: JudgeRequest): Promise<Verdict>;
+}
+
+/** Says what absorbs a correction. Rejects only when it cannot be known now, and is asked again. */
+export interface CorrectionAttribution {
+  attribute(correction: {
+    readonly hint: string;
+    readonly episodeId: string;
+    readonly userId?: string;
+    /** The step that was corrected, and how. */
+    readonly request: JudgeRequest;
+    /** Whether there are weights that can be trained. */
+    readonly hasWeights: boolean;
+  }): Promise<Attribution>;
 }
 
 /** Reads advice off a next state. Must not throw; undefined when there is none. */

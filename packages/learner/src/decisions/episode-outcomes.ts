@@ -1,4 +1,8 @@
 import type { EventPayloads, LogRecord, Signal } from "@afterstate/core";
+import { isGuess } from "../signals/weigh-signals.js";
+
+/** The prefix of the decisions by which learned text on trial is shown or held back. */
+export const TEXT_DECISION = "text:";
 
 /** What came of one episode, as far as the log tells. */
 export interface EpisodeOutcome {
@@ -7,6 +11,9 @@ export interface EpisodeOutcome {
   readonly userId?: string;
   readonly prompt: string;
   readonly answer: string;
+  /** What the user said to it, and the advice in that, as far as it has come; "" for nothing. */
+  readonly reaction: string;
+  readonly hints: readonly string[];
   /** Learned text that its steps saw. */
   readonly guidance?: string;
   readonly decisions: readonly EventPayloads["decision"][];
@@ -18,6 +25,8 @@ export interface EpisodeOutcome {
 export interface OutcomeFold {
   /** The outcome that the record settles, if it settles one. Each episode is settled once. */
   take(record: LogRecord): EpisodeOutcome | undefined;
+  /** What was decided in an episode; nothing for one that is unknown. */
+  decisionsOf(episodeId: string): readonly EventPayloads["decision"][];
   /** Who holds a session, if its user is known. */
   userOf(sessionId: string): string | undefined;
 }
@@ -26,9 +35,12 @@ interface OpenOutcome {
   readonly sessionId: string;
   readonly prompt: string;
   readonly decisions: EventPayloads["decision"][];
+  readonly hints: string[];
   guidance: string | undefined;
   answer: string;
+  reaction: string;
   answeredAt: number;
+  settled: boolean;
 }
 
 /** Episodes and sessions that may wait for what is said of them; the oldest is let go. */
@@ -39,6 +51,7 @@ export function foldOutcomes(): OutcomeFold {
   const open = new Map<string, OpenOutcome>();
   const users = new Map<string, string>();
   return {
+    decisionsOf: (episodeId) => open.get(episodeId)?.decisions ?? [],
     userOf: (sessionId) => users.get(sessionId),
     take({ event }) {
       const episode = open.get(event.episodeId);
@@ -61,12 +74,20 @@ export function foldOutcomes(): OutcomeFold {
             episode.answeredAt = event.stepIndex;
           }
           return undefined;
+        case "next-state": {
+          const { of, nextState } = event;
+          const answered = open.get(of.episodeId);
+          if (answered && nextState.kind === "user") answered.reaction = nextState.text;
+          return undefined;
+        }
         case "signal": {
           const { episodeId, stepIndex } = event.of;
           const judged = open.get(episodeId);
-          if (judged === undefined || judged.answeredAt !== stepIndex || !isTelling(event.signal)) return undefined;
-          open.delete(episodeId);
-          const { sessionId, prompt, answer, decisions, guidance } = judged;
+          if (judged === undefined) return undefined;
+          if (event.signal.kind === "hint") judged.hints.push(event.signal.text);
+          if (judged.settled || judged.answeredAt !== stepIndex || !isTelling(event.signal)) return undefined;
+          judged.settled = true;
+          const { sessionId, prompt, answer, reaction, hints, decisions, guidance } = judged;
           const userId = users.get(sessionId);
           const reward = Math.max(-1, Math.min(1, event.signal.value));
           return {
@@ -75,6 +96,8 @@ export function foldOutcomes(): OutcomeFold {
             ...(userId !== undefined && { userId }),
             prompt,
             answer,
+            reaction,
+            hints,
             ...(guidance !== undefined && { guidance }),
             decisions,
             reward,
@@ -88,12 +111,13 @@ export function foldOutcomes(): OutcomeFold {
 }
 
 function newOutcome(sessionId: string, prompt: string): OpenOutcome {
-  return { sessionId, prompt, decisions: [], guidance: undefined, answer: "", answeredAt: -1 };
+  const said = { answer: "", reaction: "", hints: [] };
+  return { sessionId, prompt, decisions: [], guidance: undefined, ...said, answeredAt: -1, settled: false };
 }
 
-/** A judge's 0 says nothing. */
+/** A judge's 0 says nothing, and a guess was not read off this episode. */
 function isTelling(signal: Signal): signal is Signal & { readonly kind: "reward" } {
-  if (signal.kind !== "reward" || !Number.isFinite(signal.value)) return false;
+  if (signal.kind !== "reward" || !Number.isFinite(signal.value) || isGuess(signal)) return false;
   return signal.value !== 0 || signal.source.startsWith("verifier:");
 }
 

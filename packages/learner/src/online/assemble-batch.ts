@@ -23,8 +23,12 @@ export interface BatchOptions {
   /** How many versions behind the serving one a sample is. */
   readonly staleness: (policyVersion: string) => number;
   readonly maxStaleness: number;
+  /** How many evolutions of learned text there have been: an episode from before the last may have given rise to it. */
+  readonly generation: number;
   readonly encodePrompt: PolicyRuntime["encodePrompt"];
   readonly tools: readonly ToolDefinition[];
+  /** Whether the weights take in what guidance says, so that it can be taken away. */
+  readonly absorbsGuidance: boolean;
   /** Absent: a hint is for its own episode alone. */
   readonly replay?: Rehearsal;
 }
@@ -63,7 +67,8 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
 /**
  * Turns judged episodes into training samples. Steps with neither credit nor lesson are left out. A hint goes to all steps of
  * its episode since the user's last message, for it is that request that should have been answered otherwise. What was sampled with
- * guidance is not credited, for it is not what the policy says by itself: it is taught, unless it was judged bad and nobody said why.
+ * guidance is not credited where the weights absorb it, for it is not what the policy says by itself: it is taught, unless it was judged
+ * bad and nobody said why.
  */
 export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
   const rewards = rewardsOf(episodes, options);
@@ -76,25 +81,27 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
   const { replay } = options;
   const before = replay?.hints ?? [];
   const hints = isTaught ? episodes.reduce((standing, { steps }) => withHint(standing, hintOf(steps)), before) : before;
-  const adviceFor = (steps: readonly JudgedStep[], { guidance = "" }: JudgedStep): string => {
+  const adviceFor = (steps: readonly JudgedStep[], step: JudgedStep): string => {
     const own = hintOf(steps);
+    const { guidance = "" } = options.absorbsGuidance ? step : {};
     if (!isTaught || (own === "" && guidance !== "" && steps.some(({ reward = 0 }) => reward < 0))) return "";
     if (replay === undefined) return [guidance, own].filter(Boolean).join(" ");
     return withHint(withHint(hints, guidance), own).join(" ");
   };
   const dropped: { of: StepRef; reason: DropReason }[] = [];
   const sampleOf = (
-    { steps, offset }: JudgedEpisode,
+    { steps, offset, generation }: JudgedEpisode,
     step: JudgedStep,
     credit: readonly number[],
   ): Sample | DropReason => {
     const { of, policyVersion, tokens, guidance } = step;
     if (tokens === undefined) return "noTokens";
     const advice = adviceFor(steps, step);
-    const isUncredited = isTaught && guidance !== undefined;
+    const isUncredited = isTaught && options.absorbsGuidance && guidance !== undefined;
     const advantages = tokens.ids.map((_, t) => (isUncredited ? 0 : withoutRounding(credit[t] ?? 0)));
     const isCredited = advantages.some((advantage) => advantage !== 0);
     if (!isCredited && advice === "") return "nothingLearned";
+    if (generation < options.generation) return "olderText";
     if (!isWellFormed(step)) return "malformed";
     const lesson = advice === "" ? undefined : stepLesson({ ...step, tokens }, advice, options);
     if (!isCredited && lesson === undefined) return "noTeacher";

@@ -41,6 +41,8 @@ function advantages(credit: CreditName, episodes: readonly JudgedEpisode[]) {
     shuffledVotes: false,
     seed: 1,
     staleness: () => 0,
+    generation: 0,
+    absorbsGuidance: true,
     maxStaleness: 4,
     encodePrompt: () => [],
     tools: [],

@@ -17,6 +17,10 @@ export interface FoldedStep extends LearnedStep {
 
 /** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
+  /** How many evolutions of learned text there had been when it began. */
+  readonly generation: number;
+  /** And when it became ready. */
+  readonly generationReady: number;
   readonly steps: readonly FoldedStep[];
   /** Milliseconds since the epoch. */
   readonly startedAt: number;
@@ -41,6 +45,8 @@ export interface EpisodeFold {
   giveUpUnended(before: number): void;
   /** Every episode that is not released, ready or not. */
   all(): readonly FoldedEpisode[];
+  /** How many evolutions of learned text there have been. */
+  readonly generation: number;
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -71,7 +77,9 @@ interface OpenStep {
 interface OpenEpisode {
   readonly start: EventOf<"episode-start">;
   readonly offset: number;
+  readonly generation: number;
   readonly steps: Map<number, OpenStep>;
+  generationReady: number;
   judgedAt?: number;
   ended: boolean;
   waiting: boolean;
@@ -86,6 +94,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   const contexts = new Map<string, SessionContext>();
   const episodes = new Map<string, OpenEpisode>();
   const fresh = new Set<OpenEpisode>();
+  let generation = 0;
 
   const contextOf = (sessionId: string): SessionContext => {
     const known = contexts.get(sessionId);
@@ -110,6 +119,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
   };
   const giveOut = (episode: OpenEpisode) => {
     episode.ready = true;
+    episode.generationReady = generation;
     fresh.add(episode);
   };
 
@@ -121,6 +131,8 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
             episodes.set(event.episodeId, {
               start: event,
               offset,
+              generation,
+              generationReady: generation,
               steps: new Map(),
               ended: false,
               waiting: false,
@@ -134,6 +146,9 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           if (event.tools !== undefined) context.tools = event.tools;
           return;
         }
+        case "text-update":
+          generation = event.generation;
+          return;
         case "compaction":
           contextOf(event.sessionId).messages = [...event.messages];
           return;
@@ -192,6 +207,9 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
         if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
     },
     all: () => [...episodes.values()].map(toLearned),
+    get generation() {
+      return generation;
+    },
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),
   };
@@ -209,13 +227,15 @@ function isUnanswered({ ended, steps }: OpenEpisode): boolean {
 }
 
 function toLearned(episode: OpenEpisode): FoldedEpisode {
-  const { start, offset, steps, judgedAt } = episode;
+  const { start, offset, generation, generationReady, steps, judgedAt } = episode;
   const { episodeId, sessionId, userId } = start;
   return {
     episodeId,
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
+    generation,
+    generationReady,
     startedAt: start.time,
     ...(judgedAt !== undefined && { judgedAt }),
     ...(isUnanswered(episode) && { skipped: "unanswered" as const }),

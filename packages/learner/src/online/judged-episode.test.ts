@@ -23,6 +23,8 @@ function episode(nextStates: readonly NextState[], known: ReadonlyMap<string, Si
     episodeId: "s/0",
     sessionId: "s",
     offset: 0,
+    generation: 0,
+    generationReady: 0,
     startedAt: 0,
     steps: [
       {

@@ -3,7 +3,7 @@ import type { CostSignal } from "../signals/cost-signal.js";
 import type { HintAcceptance } from "../signals/hint-acceptance.js";
 import { readGuess, readHint, readReward, readVerdict } from "../signals/read-signals.js";
 import { COST, type Weighed, weighSignals } from "../signals/weigh-signals.js";
-import type { HintReader, JudgeRequest, StepJudge, Verifier } from "../types.js";
+import type { CorrectionAttribution, HintReader, JudgeRequest, StepJudge, Verifier } from "../types.js";
 import { beforeReaction } from "./before-reaction.js";
 import type { FoldedEpisode, FoldedStep } from "./episode-fold.js";
 
@@ -25,6 +25,7 @@ export interface SignalReaders {
   readonly hintReaders: readonly HintReader[];
   readonly readsHints: boolean;
   readonly hintAcceptance?: HintAcceptance;
+  readonly attribution?: CorrectionAttribution;
   /** Tools in the prompts that the policy saw. */
   readonly tools: readonly ToolDefinition[];
 }
@@ -80,7 +81,8 @@ export async function judgeEpisode(
     if (!evidence && head !== undefined)
       await take({ name: "head", read: () => readGuess(head, beforeReaction(step)) });
     const { reward } = weighSignals([...signals.values()]);
-    if (readers.readsHints) for (const reading of hintReadings(step, reward, readers)) await take(reading);
+    if (readers.readsHints)
+      for (const reading of hintReadings(step, reward, readers, episode.userId)) await take(reading);
     steps.push(judgedStep(step, signals));
   }
   return { ...episode, steps };
@@ -127,14 +129,29 @@ function rewardReadings(step: FoldedStep, { judge, verifiers = [], cost }: Signa
 }
 
 /** A hint that is measured and found to do no good stays in the log, with the reason. */
-function hintReadings(step: FoldedStep, reward: number | undefined, readers: SignalReaders): readonly Reading[] {
-  const { hintReaders, hintAcceptance, tools } = readers;
+function hintReadings(
+  step: FoldedStep,
+  reward: number | undefined,
+  readers: SignalReaders,
+  userId: string | undefined,
+): readonly Reading[] {
+  const { hintReaders, hintAcceptance, attribution, tools } = readers;
   return step.nextStates.flatMap((nextState, index) =>
     (nextState.kind === "feedback" ? [undefined] : hintReaders).map((reader, place) => ({
       name: `${index}-hint${place > 0 ? `-${place}` : ""}`,
       async read() {
-        const hint = await readHint(reader, requestOf(step, nextState));
-        if (hint?.kind !== "hint" || hintAcceptance === undefined) return hint;
+        const request = requestOf(step, nextState);
+        const found = await readHint(reader, request);
+        if (found?.kind !== "hint") return found;
+        const correction = {
+          hint: found.text,
+          episodeId: step.of.episodeId,
+          request,
+          hasWeights: step.tokens !== undefined,
+        };
+        const whose = await attribution?.attribute({ ...correction, ...(userId !== undefined && { userId }) });
+        const hint = { ...found, ...(whose && { attribution: whose }) };
+        if (hintAcceptance === undefined) return hint;
         const { messages, guidance, tokens } = step;
         const seen = { messages, ...(guidance !== undefined && { guidance }), ...(tokens && { tokens }) };
         const about = { ...seen, tools, hint: hint.text, reward };

@@ -30,6 +30,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     credit: learned.credit,
     ...(learned.feedback && { feedback: learned.feedback }),
     lineage: ancestors,
+    generation: generationOf(parts, episodes),
     seed: mixSeed(seed, "votes", lastNumber),
     tools,
     ...(recipe.replayEpisodes && { replay: { episodes: parts.consumed.episodes, hints: learned.hints ?? [] } }),
@@ -101,6 +102,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
         recipe,
         credit: material.credit,
         ...(recipe.feedback && { feedback: learned.feedback ?? NO_FEEDBACK }),
+        generation: material.generation,
         seed: material.seed,
         tools,
         ...(replay && { replay: { ...replay, episodes: replay.episodes.map(consumedEpisode) } }),
@@ -128,6 +130,12 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     if (version !== candidate && safety?.canary?.version !== candidate) versions.unload(candidate);
     await tidy(parts);
   }
+}
+
+/** The evolutions of learned text so far; where episodes are learned from again, those that there were when they were learned from. */
+function generationOf({ fold, surroundings }: LearnerParts, episodes: readonly JudgedEpisode[]): number {
+  if (!episodes.every((episode) => surroundings.isJudged(episode))) return fold.generation;
+  return Math.max(...episodes.map(({ generationReady }) => generationReady));
 }
 
 /** Consumes episodes. `serve` runs once that is certain, before it is told. */

@@ -28,6 +28,8 @@ function answered(nextState: NextState): FoldedEpisode {
     sessionId: "s",
     startedAt: 0,
     offset: 0,
+    generation: 0,
+    generationReady: 0,
     steps: [{ ...step, messages, signals: [], signalIds: new Map() }],
   };
 }

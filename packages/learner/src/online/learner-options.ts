@@ -9,7 +9,15 @@ import type { UpdateSchedule } from "../safety/update-schedule.js";
 import type { CostSignal } from "../signals/cost-signal.js";
 import type { HintAcceptance } from "../signals/hint-acceptance.js";
 import type { ProcessRewardHead } from "../signals/process-reward-head.js";
-import type { HintReader, PolicyRuntime, PolicyTrainer, StepJudge, UpdateOptions, Verifier } from "../types.js";
+import type {
+  CorrectionAttribution,
+  HintReader,
+  PolicyRuntime,
+  PolicyTrainer,
+  StepJudge,
+  UpdateOptions,
+  Verifier,
+} from "../types.js";
 import type { LearningSignals } from "../versions/batch-record.js";
 import type { GateLimits } from "../versions/gate.js";
 import type { LearnerCounts } from "../versions/version-manifest.js";
@@ -38,6 +46,8 @@ export interface OnlineLearnerOptions {
   readonly hintReader?: HintReader | readonly HintReader[];
   /** Which hints teach. Default: all. */
   readonly hintAcceptance?: HintAcceptance;
+  /** What of corrections the weights are to absorb, as `learnedText()` says it, and no guidance. Without it: all, and the guidance too. */
+  readonly attribution?: CorrectionAttribution;
   /** Where versions are kept. Without it they live as long as the process, and learning starts with what the log gains from then on. */
   readonly store?: VersionStore;
   /** Scores 0–1 of a version on held-out episodes, always the same ones in the same order. */

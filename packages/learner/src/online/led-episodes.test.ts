@@ -68,6 +68,8 @@ it("reads an episode that somebody else leads step by step, with the tools that 
     seed: mixSeed(1),
     staleness: () => 0,
     maxStaleness: 4,
+    generation: 0,
+    absorbsGuidance: true,
     encodePrompt: fakePrompt,
     tools: [],
   });

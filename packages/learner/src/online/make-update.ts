@@ -28,6 +28,8 @@ export interface UpdateMaterial {
   readonly feedback?: FeedbackState;
   /** The version that the update starts from, its parent, its parent's parent and so on. */
   readonly lineage: readonly string[];
+  /** See `BatchOptions.generation`. */
+  readonly generation: number;
   /** Of the shuffled control. */
   readonly seed: number;
   /** Tools in the prompts that the teacher sees. */
@@ -59,12 +61,14 @@ export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegio
     holdoutShare = 0,
     seed = 0,
     feedback,
+    attribution,
   } = options;
   return {
     signals,
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9, ...credit },
     shuffledVotes: control === "shuffled-votes",
     maxStaleness,
+    absorbsGuidance: attribution === undefined,
     update: { ...DEFAULT_UPDATE, ...update },
     ...(replayEpisodes && { replayEpisodes }),
     ...(holdoutShare > 0 && { holdout: { share: holdoutShare, seed } }),
@@ -76,7 +80,7 @@ export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegio
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
 export function updateBatch(
   recipe: UpdateRecipe,
-  { episodes, credit, feedback = NO_FEEDBACK, lineage, seed, tools, replay }: UpdateMaterial,
+  { episodes, credit, feedback = NO_FEEDBACK, lineage, generation, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): GuardedBatch {
   const { holdout } = recipe;
@@ -95,6 +99,8 @@ export function updateBatch(
       return place >= 0 ? place : Math.abs(versionNumber(lineage[0]!) - versionNumber(version));
     },
     maxStaleness: recipe.maxStaleness,
+    absorbsGuidance: recipe.absorbsGuidance,
+    generation,
     encodePrompt,
     tools,
     ...(replay && { replay }),

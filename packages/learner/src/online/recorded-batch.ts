@@ -31,7 +31,7 @@ export function batchAgain(
   episodes: ReadonlyMap<string, FoldedEpisode>,
   encodePrompt: PolicyRuntime["encodePrompt"],
 ): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
-  const { recipe, credit, feedback, parent, ancestors, seed, tools, replay } = record.update;
+  const { recipe, credit, feedback, parent, ancestors, generation = 0, seed, tools, replay } = record.update;
   const lacks: string[] = [];
   const judgedAgain = ({ episodeId, signals, skipped }: ConsumedEpisode) => {
     if (skipped !== undefined) return [];
@@ -52,6 +52,7 @@ export function batchAgain(
     credit,
     ...(feedback && { feedback }),
     lineage,
+    generation,
     seed,
     tools,
     ...(again && { replay: again }),

@@ -11,6 +11,8 @@ const options: BatchOptions = {
   shuffledVotes: false,
   seed: 1,
   staleness: () => 0,
+  generation: 0,
+  absorbsGuidance: true,
   maxStaleness: 4,
   encodePrompt: fakePrompt,
   tools: [],
@@ -29,6 +31,8 @@ function episode(
     sessionId: question,
     offset: 0,
     startedAt: 0,
+    generation: 0,
+    generationReady: 0,
     steps: [
       {
         of: { episodeId: question, stepIndex: 0 },

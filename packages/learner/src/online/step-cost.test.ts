@@ -31,6 +31,8 @@ const options = {
   seed: 1,
   staleness: () => 0,
   maxStaleness: 1,
+  generation: 0,
+  absorbsGuidance: true,
   encodePrompt: fakePrompt,
   tools: [],
 } as const;

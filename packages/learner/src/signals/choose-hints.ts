@@ -15,14 +15,28 @@ export function chooseHints(signals: readonly Signal[]): readonly string[] {
   const known = new Set<string>();
   let room = MAX_CHARACTERS;
   const hints = signals.filter((signal) => signal.kind === "hint");
-  for (const { text, rejected } of hints.toSorted((a, b) => b.reliability - a.reliability)) {
+  for (const { rejected, ...hint } of hints.toSorted((a, b) => b.reliability - a.reliability)) {
+    const text = forWeights(hint);
     const meaning = meaningOf(text);
-    if (rejected !== undefined || known.has(meaning) || text.length > room || chosen.length === MAX_HINTS) continue;
+    if (
+      text === "" ||
+      rejected !== undefined ||
+      known.has(meaning) ||
+      text.length > room ||
+      chosen.length === MAX_HINTS
+    )
+      continue;
     known.add(meaning);
     chosen.push(text);
     room -= text.length;
   }
   return chosen;
+}
+
+/** What a hint says that the weights are to absorb: all of it, unless parts belong elsewhere. */
+function forWeights({ text, attribution }: Pick<Signal & { kind: "hint" }, "text" | "attribution">): string {
+  if (attribution === undefined) return text;
+  return attribution.parts.flatMap((part) => (part.layer === "weights" ? [part.text] : [])).join(" ");
 }
 
 /** The words that carry a text, in alphabetical order; all of them when all are fillers. */

@@ -29,7 +29,14 @@ export function weighSignals(signals: readonly Signal[]): Weighed {
   const highest = Math.max(...(said.length > 0 ? said : rewards).map(rankOf));
   const deciding = rewards.filter((signal) => rankOf(signal) === highest).map(({ value }) => value);
   const reward = highest === 2 ? deciding.at(-1)! : deciding.reduce((sum, value) => sum + value, 0) / deciding.length;
+  if (reward < 0 && hints.length === 0 && signals.some(isNoFault))
+    return { reward: undefined, evidence: false, shaping, hints };
   return { reward, evidence: reward !== 0 || highest === 1, shaping, hints };
+}
+
+/** Whether a user was displeased for nothing but what belongs elsewhere: that does not make the policy worse for all others. */
+function isNoFault(signal: Signal): boolean {
+  return signal.kind === "hint" && signal.attribution?.isWholeReason === true;
 }
 
 /** Whether a signal was learned from other episodes, and not read off this one. */

@@ -24,6 +24,8 @@ export function judgedEpisode(
     ...(userId !== undefined && { userId }),
     offset: 0,
     startedAt,
+    generation: 0,
+    generationReady: 0,
     steps: steps.map(
       ({ kind = "answer", response = "24", messages = [], nextStates = [], reward, signals = [] }, stepIndex) =>
         ({

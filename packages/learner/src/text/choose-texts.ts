@@ -1,7 +1,8 @@
 import { mixSeed } from "@afterstate/core";
+import { readClauses } from "../signals/clauses.js";
 import { isFor, isOwn, type LearnedText, type TextState } from "./learned-text-state.js";
 import { relevance } from "./relevance.js";
-import { contradicts, isSameWish, termsOf } from "./wish.js";
+import { contradicts, isSameWish, termsOf, type Wish, wishesOf } from "./wish.js";
 
 /** At most so much is said to the model besides. */
 export const MOST_TEXTS = 3;
@@ -17,7 +18,8 @@ export interface ChosenTexts {
 
 /**
  * The few texts that fit a request: the user's own before those for everyone, each by how well it fits and then the newest. A text for
- * everyone gives way to what the user wants, and a skill is for requests that share a word with its `when`.
+ * everyone gives way to what the user wants, any text to what the request itself says, and a skill is for requests that share a word with
+ * its `when`.
  *
  * @param trialSeed decides which candidates are shown; undefined shows none and tries none.
  */
@@ -27,6 +29,9 @@ export function chooseTexts(
 ): ChosenTexts {
   const { userId, prompt, trialSeed } = request;
   const asked = termsOf(prompt);
+  const saidNow = readClauses(prompt)
+    .filter(({ kind }) => kind === "instruction")
+    .flatMap(({ text }) => wishesOf(text));
   const possible = state.texts.filter(
     (text) =>
       text.state === (trialSeed === undefined ? "active" : text.state) &&
@@ -46,17 +51,19 @@ export function chooseTexts(
         b.score - a.score ||
         b.text.confirmed - a.text.confirmed,
     );
-  const taken: LearnedText[] = [];
+  const taken: Wish[] = [...saidNow];
+  let count = 0;
   const shown: string[] = [];
   const trials: { text: LearnedText; shown: boolean }[] = [];
   let length = 0;
   for (const { text } of ranked) {
-    const longer = length + text.text.length + (taken.length > 0 ? 1 : 0);
-    if (taken.length === MOST_TEXTS || longer > MOST_CHARACTERS) continue;
+    const longer = length + text.text.length + (count > 0 ? 1 : 0);
+    if (count === MOST_TEXTS || longer > MOST_CHARACTERS) continue;
     if (taken.some((other) => isSameWish(other, text) || contradicts(other, text))) continue;
     // What is held back keeps its place, so that nothing else differs between the two halves.
     taken.push(text);
     length = longer;
+    count++;
     const isTrial = text.state === "candidate";
     const isShown = !isTrial || mixSeed(trialSeed!, text.id) % 2 === 0;
     if (isTrial) trials.push({ text, shown: isShown });

@@ -1,3 +1,4 @@
+import type { CorrectionLayer } from "@afterstate/core";
 import type { RewardStatistics } from "../online/reward-watch.js";
 import type { Wish } from "./wish.js";
 
@@ -38,6 +39,8 @@ export interface TextState {
   readonly texts: readonly LearnedText[];
   /** Everyone who held an episode. */
   readonly users: ReadonlySet<string>;
+  /** Parts of corrections by what absorbed them. */
+  readonly corrections: Readonly<Record<CorrectionLayer, number>>;
 }
 
 /** By what rules text is learned. */
@@ -47,7 +50,12 @@ export interface TextRules {
 }
 
 /** Nothing learned yet. */
-export const NO_TEXT: TextState = { generation: 0, texts: [], users: new Set() };
+export const NO_TEXT: TextState = {
+  generation: 0,
+  texts: [],
+  users: new Set(),
+  corrections: { "text-user": 0, "text-shared": 0, decision: 0, weights: 0 },
+};
 
 /** Nothing measured yet. */
 export const NO_TRIAL: TextTrial = {

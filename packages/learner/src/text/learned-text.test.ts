@@ -1,19 +1,26 @@
 import { type AgentEvent, createAgent, type EventLog, memoryEventLog } from "@afterstate/core";
 import { type ScriptedModel, scriptedModel } from "@afterstate/core/testing";
 import { describe, expect, it } from "vitest";
+import { signalReader } from "../online/signal-reader.js";
 import { ruleHintReader } from "../signals/rule-hint-reader.js";
 import { ruleJudge } from "../signals/rule-judge.js";
-import { type LearnedTextOptions, type LearnedTextPlugin, learnedText } from "./learned-text.js";
+import { learnedText } from "./learned-text.js";
+import type { LearnedTextOptions, LearnedTextPlugin } from "./learned-text-options.js";
 
 const clock = { now: () => 7 };
-const reads = { judge: ruleJudge(), hintReader: ruleHintReader() };
+const readers = { judge: ruleJudge(), hintReader: ruleHintReader() };
 
 /** An agent in front of a model that says "24.", whatever it is asked, and learns in words. */
 async function open(options: Partial<LearnedTextOptions> = {}) {
   const log = options.log ?? memoryEventLog();
   const model = scriptedModel(Array<string>(400).fill("The answer is 24."));
-  const text = learnedText({ log, reads, clock, ...options });
-  const agent = await createAgent({ model, plugins: [text], log, clock, seed: 1 });
+  const text = learnedText({ log, clock, ...options });
+  const reader = signalReader({ log, ...readers, attribution: text, clock });
+  const agent = await createAgent({ model, plugins: [text, reader], log, clock, seed: 1 });
+  const settled = async () => {
+    await reader.settled();
+    await text.settled();
+  };
   let sessions = log.nextOffset;
   /** A session of one user; each prompt is the reaction to what came before. @returns what the model saw of the first. */
   const hold = async (userId: string, ...prompts: string[]) => {
@@ -21,10 +28,10 @@ async function open(options: Partial<LearnedTextOptions> = {}) {
     const first = model.requests.length;
     for (const prompt of prompts) await agent.stream({ prompt, sessionId, userId }).result();
     await agent.closeSession(sessionId, "call");
-    await text.settled();
+    await settled();
     return seen(model, first);
   };
-  return { log, text, agent, hold, model };
+  return { log, text, agent, hold, model, settled };
 }
 
 const seen = (model: ScriptedModel, request: number) => model.requests[request]!.messages.at(-1)!.content;
@@ -94,6 +101,17 @@ describe("learned text", () => {
     expect(text.state.texts.filter(({ scope }) => scope === "everyone")).toEqual([]);
   });
 
+  it("gives way to what the request itself says", async () => {
+    const { hold } = await open();
+    await hold("ann", "What is 48/2?", "Just the number, please. Use my name.");
+    expect(await hold("ann", "What is 96/4? Please answer in a full sentence.")).toBe(
+      "What is 96/4? Please answer in a full sentence. Use my name.",
+    );
+    expect(await hold("ann", "What is 96/4? Just the number, please.")).toBe(
+      "What is 96/4? Just the number, please. Use my name.",
+    );
+  });
+
   it("says at most three texts and 300 characters, those first that fit the request", async () => {
     const { hold } = await open();
     const long = `Mention the ${"very ".repeat(50)}long history of zebras.`;
@@ -108,15 +126,15 @@ describe("learned text", () => {
   });
 
   it("tries a text for everyone on a random half, and keeps it once its effect is certain", async () => {
-    const { hold, text, log, agent, model } = await open({ shareAfter: 2 });
+    const { hold, text, log, agent, model, settled } = await open({ shareAfter: 2 });
     for (const user of ["ann", "ben"]) await hold(user, "What is 48/2?", "Just the number, please.");
     const shared = () => text.state.texts.find(({ scope }) => scope === "everyone")!;
     for (let i = 0; i < 80 && shared().state === "candidate"; i++) {
-      const run = agent.stream({ prompt: "What is 6*4?", userId: `user${i}` });
+      const run = agent.stream({ prompt: "What is 6*4?", userId: `user${i}`, sessionId: `trial-${i}` });
       await run.result();
       // Users are content with those answers alone that saw the text.
       await run.feedback({ score: seen(model, model.requests.length - 1) === "What is 6*4?" ? -1 : 1 });
-      await text.settled();
+      await settled();
     }
     expect(shared().state).toBe("active");
     const { shown, withheld, differences } = shared().trial;
@@ -149,9 +167,25 @@ describe("learned text", () => {
     const silent = await createAgent({ model, log, clock, seed: 1 });
     for (const prompt of ["What is 48/2?", "Just the number, please."])
       await silent.stream({ prompt, sessionId: "s", userId: "ann" }).result();
-    const { text, hold } = await open({ log });
-    await text.settled();
+    const { hold, settled } = await open({ log });
+    await settled();
     expect(await hold("ann", "What is 96/4?")).toBe("What is 96/4? Just the number, please.");
+  });
+
+  it("loses nothing of what the log acknowledged, wherever it is stopped", async () => {
+    const whole = await open();
+    for (const user of ["ann", "ben"]) await whole.hold(user, "What is 48/2?", `Just the number, please, and hurry.`);
+    const events = await eventsOf(whole.log);
+    for (let end = 1; end <= events.length; end++) {
+      const log = memoryEventLog();
+      for (const event of events.slice(0, end)) await log.append(event);
+      const said = events
+        .slice(0, end)
+        .filter((event) => event.type === "next-state" && event.nextState.kind === "user").length;
+      const { text, settled } = await open({ log });
+      await settled();
+      expect([end, ACTIVE(text).length]).toEqual([end, said]);
+    }
   });
 
   it("without a user is what it would have been without their sessions", async () => {
@@ -161,7 +195,7 @@ describe("learned text", () => {
     await with3.text.unlearn("ben");
     expect(ACTIVE(with3.text)).toEqual(["active Just the number, please.", "active Just the number, please."]);
     expect(with3.text.state.users).toEqual(new Set(["ann", "cleo"]));
-    const later = await open({ log: with3.log, without: ["ben"] });
+    const later = await open({ log: with3.log });
     await later.text.settled();
     expect(plain(later.text)).toBe(plain(with3.text));
     expect(await with3.hold("ben", "What is 6*4?")).toBe("What is 6*4?");

@@ -27,19 +27,19 @@ export function supportOf(wish: Wish, { texts }: Pick<TextState, "texts">): Wish
 }
 
 /** Whether so many want it, and so few want otherwise, that it is everyone's: `enough`, and twice as many as those against it. */
-export function isCommon({ supporters, opponents }: WishSupport, enough: number): boolean {
-  return supporters.length >= enough && supporters.length >= 2 * opponents;
+export function isCommon(users: { readonly supporters: number; readonly opponents: number }, enough: number): boolean {
+  return users.supporters >= enough && users.supporters >= 2 * users.opponents;
 }
 
 /**
- * The wording in which a wish may be shown to everyone: without personal content, and each word that is not filler said by `sayers` users
+ * The wording, among one of each user's, in which a wish may be shown to everyone: without personal content, and each word that is not filler said by `sayers` users
  * at least, so that no name or secret of one of them is in it. The shortest; undefined when there is none.
  */
-export function sharedWording(supporters: readonly LearnedText[], sayers: number): LearnedText | undefined {
+export function sharedWording<T extends Wish>(supporters: readonly T[], sayers: number): T | undefined {
   const saidBy = (term: string) => supporters.filter(({ terms }) => terms.includes(term)).length;
   return supporters
     .filter(({ text, terms }) => personalContent(text) === undefined && terms.every((term) => saidBy(term) >= sayers))
-    .toSorted((a, b) => a.text.length - b.text.length || a.created - b.created)[0];
+    .toSorted((a, b) => a.text.length - b.text.length)[0];
 }
 
 /** The state after a wish: what others want no longer is taken back from everyone, and what has become common is a candidate for all. */
@@ -49,11 +49,11 @@ export function withShared(state: TextState, wish: Wish, { shareAfter }: TextRul
     text.kind === "principle" &&
     text.state !== "retired" &&
     text.topic === wish.topic &&
-    !isCommon(supportOf(text, state), shareAfter);
+    !isCommon(countsOf(supportOf(text, state)), shareAfter);
   const texts = state.texts.filter((text) => !isTakenBack(text));
   const support = supportOf(wish, state);
   const isKnown = texts.some((text) => text.scope === "everyone" && isSameWish(text, wish));
-  if (isKnown || !isCommon(support, shareAfter)) return { ...state, texts };
+  if (isKnown || !isCommon(countsOf(support), shareAfter)) return { ...state, texts };
   const wording = sharedWording(support.supporters, Math.min(2, shareAfter));
   if (wording === undefined) return { ...state, texts };
   const shared: LearnedText = {
@@ -72,4 +72,8 @@ export function withShared(state: TextState, wish: Wish, { shareAfter }: TextRul
     state: "candidate",
   };
   return { ...state, texts: [...texts, shared] };
+}
+
+function countsOf({ supporters, opponents }: WishSupport): { readonly supporters: number; readonly opponents: number } {
+  return { supporters: supporters.length, opponents };
 }

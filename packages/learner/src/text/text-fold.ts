@@ -1,5 +1,6 @@
-import type { EventOf, LogRecord } from "@afterstate/core";
-import { type EpisodeOutcome, foldOutcomes } from "../decisions/episode-outcomes.js";
+import type { Attribution, EventOf, EventPayloads, LogRecord } from "@afterstate/core";
+import { type EpisodeOutcome, foldOutcomes, TEXT_DECISION } from "../decisions/episode-outcomes.js";
+import type { LeftOut } from "../online/log-follower.js";
 import { addReward } from "../online/reward-watch.js";
 import { differenceOf } from "./betting-interval.js";
 import {
@@ -15,12 +16,11 @@ import { withShared } from "./shared-wishes.js";
 import { judgeTrial } from "./text-trial.js";
 import { contradicts, isSameWish, termsOf, type Wish, wishesOf } from "./wish.js";
 
-/** The prefix of the decisions by which candidates are shown or held back. */
-export const TEXT_DECISION = "text:";
-
 /** Learned text as a fold over the event log, which has to be given from its first record on. */
 export interface TextFold {
   readonly state: TextState;
+  /** What was decided in an episode, but for what text it saw. */
+  decisionsOf(episodeId: string): readonly EventPayloads["decision"][];
   /** @returns the outcome that the record settles, if it settles one. */
   take(record: LogRecord): EpisodeOutcome | undefined;
 }
@@ -28,27 +28,26 @@ export interface TextFold {
 /**
  * Text from the log alone: the same records give the same state, so that nothing of it has to be kept anywhere else.
  *
- * @param without users whose episodes are passed over, as if they had never been.
+ * @param left users whose sessions are passed over, as if they had never been.
  */
-export function foldText(rules: TextRules, without: ReadonlySet<string> = new Set()): TextFold {
+export function foldText(rules: TextRules, left: LeftOut): TextFold {
   const outcomes = foldOutcomes();
   let state = NO_TEXT;
-  const left = new Set<string>();
   return {
     get state() {
       return state;
     },
+    decisionsOf: (episodeId) => outcomes.decisionsOf(episodeId).filter(({ name }) => !name.startsWith(TEXT_DECISION)),
     take(record) {
       const { event, offset } = record;
-      if (event.type === "episode-start" && event.userId !== undefined) {
-        if (without.has(event.userId)) left.add(event.sessionId);
-        else if (!state.users.has(event.userId)) state = { ...state, users: new Set([...state.users, event.userId]) };
-      }
-      if (left.has(event.sessionId)) return undefined;
+      if (left.isLeftOut(event.sessionId)) return undefined;
+      if (event.type === "episode-start" && event.userId !== undefined && !state.users.has(event.userId))
+        state = { ...state, users: new Set([...state.users, event.userId]) };
       const outcome = outcomes.take(record);
       if (outcome !== undefined) state = withOutcome(state, outcome);
-      if (event.type === "text-update") state = withSkills(state, event, offset, without, rules);
+      if (event.type === "text-update") state = withSkills(state, event, offset, left, rules);
       if (event.type === "signal" && event.signal.kind === "hint") {
+        state = withCounts(state, event.signal.attribution);
         const userId = outcomes.userOf(event.sessionId);
         if (userId === undefined) return outcome;
         for (const wish of wishesOf(event.signal.text)) {
@@ -92,24 +91,24 @@ function withWish(
 }
 
 /** The skills of an evolution. One that a user's failures went into goes with the user, unless enough others stand behind it. */
-function withSkills(
+export function withSkills(
   state: TextState,
-  { generation, added }: EventOf<"text-update">,
+  { generation, added }: Pick<EventOf<"text-update">, "generation" | "added">,
   offset: number,
-  without: ReadonlySet<string>,
+  left: LeftOut,
   { shareAfter }: TextRules,
 ): TextState {
   if (generation <= state.generation) return state;
   const skills = added.flatMap(({ name, when, text, users }, index): LearnedText[] => {
     const [wish] = wishesOf(text);
-    const remaining = users.filter((user) => !without.has(user));
+    const remaining = users.filter((user) => !left.hasAsked(user));
     const alone = users.length === 1;
     if (remaining.length < (alone ? 1 : shareAfter)) return [];
     return [
       {
         ...(wish ?? { topic: "other", terms: termsOf(text) }),
         text,
-        id: `skill-${offset}-${index}`,
+        id: `skill-${generation}-${index}`,
         kind: "skill",
         name,
         when,
@@ -144,4 +143,10 @@ function withOutcome(state: TextState, { userId, decisions, guidance = "", rewar
     return judgeTrial({ ...text, trial: measured });
   });
   return { ...state, texts };
+}
+
+function withCounts(state: TextState, attribution: Attribution | undefined): TextState {
+  const corrections = { ...state.corrections };
+  for (const { layer } of attribution?.parts ?? []) corrections[layer] += 1;
+  return { ...state, corrections };
 }

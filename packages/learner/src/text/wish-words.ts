@@ -15,6 +15,11 @@ export const TOPICS: readonly (readonly [topic: string, words: ReadonlySet<strin
   ] as const
 ).map(([topic, words]) => [topic, new Set(words.split(" "))]);
 
+/** Topics that are a matter of taste: an answer is not wrong for them. */
+export const MATTERS_OF_TASTE: ReadonlySet<string> = new Set(
+  TOPICS.map(([topic]) => topic).filter((topic) => topic !== "means"),
+);
+
 /** Words that people use for one another when they say how they want an answer: each to the one that stands for it. */
 export const SYNONYMS: ReadonlyMap<string, string> = new Map(
   [

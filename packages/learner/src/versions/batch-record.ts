@@ -16,6 +16,8 @@ export interface UpdateRecipe {
   readonly credit: CreditOptions;
   readonly shuffledVotes: boolean;
   readonly maxStaleness: number;
+  /** Whether the weights take in what guidance says, so that it can be taken away. */
+  readonly absorbsGuidance: boolean;
   readonly update: UpdateOptions;
   /** See `OnlineLearnerOptions`. Absent: 0. */
   readonly replayEpisodes?: number;
@@ -46,6 +48,8 @@ export interface UpdateRecord {
   readonly credit: CreditState;
   /** What was remembered of users' votes from before; absent where everything is believed. */
   readonly feedback?: FeedbackState;
+  /** How many evolutions of learned text there had been. Default 0. */
+  readonly generation?: number;
   readonly seed: number;
   readonly tools: readonly ToolDefinition[];
   /** What was taught again, the oldest first, and the wishes that stood. Absent without replay. */

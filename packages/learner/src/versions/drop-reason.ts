@@ -11,6 +11,7 @@
  * - `quarantined`: its user contradicts all others, or a tool's output in its context speaks to the judge.
  * - `rateLimited`: its user gave more explicit feedback in one hour than counts.
  * - `unanswered`: nothing came after its episode, or the episode was cut off.
+ * - `olderText`: its episode began before the last evolution of learned text, which it may have given rise to.
  * - `unlearned`: of a session with a user who is not to be learned from.
  */
 export const DROP_REASONS = [
@@ -24,6 +25,7 @@ export const DROP_REASONS = [
   "quarantined",
   "rateLimited",
   "unanswered",
+  "olderText",
   "unlearned",
 ] as const;
 /** One of {@link DROP_REASONS}. */
