@@ -1,3 +1,4 @@
+import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { AgentError, messageOf } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
@@ -7,6 +8,7 @@ import { createTrainer } from "./trainer.js";
 /* The other end of worker-trainer.ts: a trainer on a thread of its own, with a tensor backend of its own. */
 
 const { config, base } = workerData as { readonly config: TransformerConfig; readonly base?: PolicyWeights };
+yieldToServing();
 const trainer = await createTrainer(config, base);
 parentPort!.postMessage({ backend: trainer.backend });
 parentPort!.on("message", async ({ id, request }: { id: number; request: UpdateRequest }) => {
@@ -17,3 +19,16 @@ parentPort!.on("message", async ({ id, request }: { id: number; request: UpdateR
     parentPort!.postMessage({ id, failure: { code, message: messageOf(cause) } });
   }
 });
+
+/**
+ * Linux gives priorities to threads, and the threads that one starts have its own: those of the engine and of BLAS, too. Elsewhere a
+ * priority is the whole process's, serving included, and stays as it is.
+ */
+function yieldToServing(): void {
+  if (process.platform !== "linux") return;
+  try {
+    setPriority(0, constants.priority.PRIORITY_LOW);
+  } catch {
+    // Where that is forbidden, training competes with serving as an equal.
+  }
+}
