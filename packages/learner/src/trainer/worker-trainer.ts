@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { AgentError } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
 import type { PolicyTrainer, PolicyWeights, UpdateResult } from "../types.js";
+import { sharedRequest } from "./shared-weights.js";
 
 type Reply =
   | { readonly backend: string }
@@ -64,7 +65,7 @@ export async function createWorkerTrainer(config: TransformerConfig, base?: Poli
             use(value);
           };
         pending.set(id, { resolve: settle(resolve), reject: settle(reject) });
-        worker.postMessage({ id, request });
+        worker.postMessage({ id, request: sharedRequest(request) });
       }),
     async dispose() {
       disposed = true;
