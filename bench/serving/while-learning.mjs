@@ -24,6 +24,8 @@ const WARM_UP_SECONDS = 5;
 const BATCH_EPISODES = Number(process.env.BATCH_EPISODES ?? 48);
 const ROLLBACK_AFTER_PROMOTIONS = 6;
 const MAX_STEPS = 4;
+/** A user whose conversation is longer than the policy reads has had enough of it. */
+const MAX_CHARACTERS = 600;
 const MARKS = { ratio: 1.5, promotions: 5, rollbacks: 1, versions: 6 };
 
 const schema = calculatorTool.input["~standard"].jsonSchema.input({ target: "draft-2020-12" });
@@ -137,7 +139,7 @@ async function converse(client, session, think, isOver, requests) {
       for (const { id, function: call } of message.tool_calls ?? [])
         messages.push({ role: "tool", tool_call_id: id, content: calculate(call.arguments) });
     }
-    if (answer === undefined || leaves) return;
+    if (answer === undefined || leaves || JSON.stringify(messages).length > MAX_CHARACTERS) return;
     await think();
     const reaction = session.react(answer);
     messages.push({ role: "user", content: reaction.text });

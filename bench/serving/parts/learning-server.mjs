@@ -101,7 +101,10 @@ agent.events.on("policy-promotion", ({ version }) => {
   lineage.push(version);
   process.send({ type: "promotion", version });
 });
-agent.events.on("policy-rollback", ({ from, to }) => process.send({ type: "rollback", from, to }));
+agent.events.on("policy-rollback", ({ from, to }) => {
+  lineage.splice(lineage.indexOf(to) + 1);
+  process.send({ type: "rollback", from, to });
+});
 agent.events.on("error", ({ code, message }) => process.send({ type: "trouble", code, message }));
 
 const delay = monitorEventLoopDelay({ resolution: 5 });
@@ -115,7 +118,10 @@ process.on("message", async (message) => {
     const ms = (nanoseconds) => nanoseconds / 1e6;
     process.send({ type: "event-loop", p99: ms(delay.percentile(99)), max: ms(delay.max) });
   }
-  if (message === "rollback") await learner?.rollback(lineage.at(-2));
+  if (message === "rollback") {
+    const failed = ({ code, message }) => process.send({ type: "trouble", code, message });
+    await learner?.rollback(lineage.at(-2)).catch(failed);
+  }
   if (message === "stop") {
     await learner?.stop();
     await gateway.close();
