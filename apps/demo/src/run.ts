@@ -103,7 +103,7 @@ async function learnAndCompare(run: Run, arm: LearningArm, common: Omit<ArmOptio
   const after = await measureArm(run, arm, name, arm.policy.serving, learned.sessions);
   const comparison = compare(before, after, options.seed);
 
-  let [refused, lost] = [learned.refused, arm.learner?.report().dropped ?? 0];
+  let [refused, lost] = [learned.refused, lostBy(arm)];
   let control: ReturnType<typeof compare> | undefined;
   if (options.learner !== "off" && !options.control && !surroundings.signal.aborted) {
     const beside = await openArm({ ...common, arm: "control", control: true });
@@ -116,7 +116,7 @@ async function learnAndCompare(run: Run, arm: LearningArm, common: Omit<ArmOptio
         options.seed,
       );
       refused += held.refused;
-      lost += beside.learner?.report().dropped ?? 0;
+      lost += lostBy(beside);
     } finally {
       await beside.close();
     }
@@ -135,6 +135,13 @@ async function learnAndCompare(run: Run, arm: LearningArm, common: Omit<ArmOptio
       cut: surroundings.signal.aborted ? "stopped" : `${options.minutes} minutes were over`,
     }),
   });
+}
+
+/** Samples that were too old, ill-formed, or in an update that failed. */
+function lostBy({ learner }: LearningArm): number {
+  if (learner === undefined) return 0;
+  const { stale, malformed, failedUpdate } = learner.report().dropped;
+  return stale + malformed + failedUpdate;
 }
 
 async function learn(

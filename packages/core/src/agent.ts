@@ -18,6 +18,8 @@ export interface AgentOptions extends SamplingSettings {
   /** Where every event but text-delta, tool-progress and plan-expand is kept. Without it nothing outlives the process. The agent does not close it. */
   readonly log?: EventLog;
   readonly budget?: Budget;
+  /** Sessions close when nothing has happened in them for so long; see `closeIdleSessions`. Default: never. */
+  readonly sessionIdleMs?: number;
   /** Compaction runs between steps when the context is longer than this many tokens (4 characters = 1 token). Default: never. */
   readonly maxContextTokens?: number;
 }

@@ -9,6 +9,7 @@ import { AgentError } from "./errors.js";
 import type { AgentEvent, EventPayloads, EventType } from "./event.js";
 import { createEventBus, type EventBus } from "./event-bus.js";
 import type { EventLog } from "./event-log.js";
+import { closeIdleSessions } from "./idle-sessions.js";
 import { endLedEpisode, takeLedStep } from "./led-step.js";
 import { type LoopParts, loopParts } from "./loop-parts.js";
 import { samplingSettings } from "./model.js";
@@ -224,6 +225,7 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
     },
 
     close() {
+      idle?.stop();
       closing ??= (async () => {
         await store.drain();
         for (const failure of await host.dispose()) await publish(reportOf(failure, reports++)).catch(() => {});
@@ -231,6 +233,8 @@ export async function createAgent(options: AgentOptions): Promise<Agent> {
       return closing;
     },
   };
+  const { sessionIdleMs: idleMs } = options;
+  const idle = idleMs === undefined ? undefined : closeIdleSessions(agent, { idleMs, clock, log });
   return agent;
 }
 
@@ -270,11 +274,11 @@ function invalidContext({ messages, sessionId }: CompletionRequest): AgentError 
 }
 
 function checkOptions(options: AgentOptions): void {
-  const { model, budget = {}, maxTokens, maxContextTokens } = options;
+  const { model, budget = {}, maxTokens, maxContextTokens, sessionIdleMs } = options;
   if (typeof model?.generate !== "function") {
     throw new AgentError("agent/invalid-option", "createAgent needs a model, for example openaiModel({ model: … })");
   }
-  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens })) {
+  for (const [name, value] of Object.entries({ ...budget, maxTokens, maxContextTokens, sessionIdleMs })) {
     if (value !== undefined && !(value > 0)) {
       throw new AgentError("agent/invalid-option", `${name} must be more than 0, not ${value}`);
     }

@@ -74,6 +74,17 @@ export interface EventPayloads {
     readonly gate: Readonly<Record<string, number>>;
   };
   "policy-rollback": { readonly from: string; readonly to: string; readonly reason: string };
+  /** A user is not to be learned from, by SHA-256 of the user's id; or, lifted, may be from now on. */
+  unlearn: { readonly userHash: string; readonly lifted: boolean };
+  /** A record that was taken out of the log: see `eraseSessions`. */
+  erased: Record<never, never>;
+  /** Something that a person should look at. `critical`: something was kept from being trained on or served. */
+  alarm: {
+    readonly name: string;
+    readonly severity: "warning" | "critical";
+    readonly message: string;
+    readonly numbers: Readonly<Record<string, number>>;
+  };
   // trouble
   abort: { readonly reason: string };
   error: { readonly code: string; readonly message: string };

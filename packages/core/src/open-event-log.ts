@@ -52,7 +52,7 @@ export async function openEventLog(directory: string, options: EventLogOptions =
 }
 
 /** Checks every file of a log and cuts a torn tail. */
-async function scanDirectory(directory: string): Promise<{ segments: LogSegment[]; cutBytes: number }> {
+export async function scanDirectory(directory: string): Promise<{ segments: LogSegment[]; cutBytes: number }> {
   const names = (await readdir(directory)).filter((name) => SEGMENT_NAME.test(name)).sort();
   const segments: LogSegment[] = [];
   let first = 0;
@@ -254,7 +254,8 @@ async function writeAll(file: FileHandle, bytes: Buffer, position: number): Prom
   }
 }
 
-async function syncDirectory(directory: string): Promise<void> {
+/** Makes what was made or renamed in a directory last. */
+export async function syncDirectory(directory: string): Promise<void> {
   const handle = await open(directory, "r");
   try {
     await handle.sync();

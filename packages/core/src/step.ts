@@ -112,6 +112,10 @@ export type Signal =
       /** Advice that would have led to a better action, as the teacher will see it. */
       readonly text: string;
       readonly reliability: number;
+      /** What it was measured to do to the policy that sees it, where that was measured; in the unit of what measured it. */
+      readonly effect?: number;
+      /** Why nothing is taught by it: it was measured and did no good. */
+      readonly rejected?: string;
     };
 
 /** One step of an episode. */

@@ -4,11 +4,13 @@ import type {
   Message,
   NextState,
   Signal,
+  StepCost,
   StepRef,
   TokenRecord,
   ToolDefinition,
 } from "@afterstate/core";
 import type { Objective } from "./objectives/objective.js";
+import type { OffPolicyCorrection } from "./objectives/off-policy.js";
 
 /** One named array of a policy's weights or of its optimizer's state. */
 export interface WeightArray {
@@ -42,6 +44,15 @@ export interface PolicyRuntime {
   tokenBytes(id: number): Uint8Array;
   /** The prompt ids of a request, as sampling would see them. */
   encodePrompt(messages: readonly Message[], tools: readonly ToolDefinition[]): readonly number[];
+  /**
+   * How likely a version would have been to give responses: log π of each token at the temperature, in nats. [responses][tokens]
+   *
+   * @throws AgentError `policy/unknown-version`; `model/context-overflow` when one does not fit the policy's context.
+   */
+  score(
+    version: string,
+    responses: readonly Pick<TokenRecord, "promptIds" | "ids" | "temperature">[],
+  ): Promise<readonly (readonly number[])[]>;
   dispose(): void;
 }
 
@@ -61,6 +72,8 @@ export interface LearnedStep {
   readonly tokens?: TokenRecord;
   readonly nextStates: readonly NextState[];
   readonly signals: readonly Signal[];
+  /** Absent where the log does not tell. */
+  readonly cost?: StepCost;
 }
 
 /** An episode whose last step has got its next state. */
@@ -82,6 +95,8 @@ export interface TrainingSample {
   readonly advantages: readonly number[];
   /** The prompt with the hindsight hint in it, when there is one: what the teacher sees. */
   readonly teacherPromptIds?: readonly number[];
+  /** What the hint counts, 0–1. Default 1. */
+  readonly teacherWeight?: number;
 }
 
 /**
@@ -127,24 +142,41 @@ export interface UpdateOptions {
   readonly gradientClip: number;
   /** Loss = Σ over tokens ÷ this constant (an explicit denominator: see algorithms of aggregation). */
   readonly lossDenominator: number;
+  /** How samples of other versions are corrected, where there is no `objective`. Default: weights of each token, at most 2. */
+  readonly offPolicy?: OffPolicyCorrection;
+}
+
+/** How far one update may move the policy, whatever it was trained on. */
+export interface TrustRegion {
+  /** Responses at whose tokens the movement is measured: always the same ones, of no user. */
+  readonly probe: readonly TokenRecord[];
+  /** Mean of KL(π_new ‖ π_old) over the vocabulary, at the probe's tokens. In nats a token. */
+  readonly maxKl: number;
 }
 
 /** One update, a function of its arguments alone. */
 export interface UpdateRequest {
   readonly weights: PolicyWeights;
+  /** The version that the weights are: samples of another one are corrected. Absent: their age does not count. */
+  readonly version?: string;
   /** Adam's moments under `<weight>.exp_avg` and `<weight>.exp_avg_sq`, and `step`. Absent at the first update. */
   readonly optimizer?: PolicyWeights;
   /** The frozen policy of the KL term. */
   readonly reference: PolicyWeights;
   readonly samples: readonly TrainingSample[];
   readonly options: UpdateOptions;
+  /** Bounds the step. Absent: the optimizer's own. */
+  readonly trustRegion?: TrustRegion;
 }
 
 /** What an update made. */
 export interface UpdateResult {
   readonly weights: PolicyWeights;
   readonly optimizer: PolicyWeights;
-  /** loss, policyLoss, kl, entropy, clipFraction, importanceRatioMax, gradientNorm, teacherDelta, tokens, seconds. */
+  /**
+   * loss, policyLoss, kl, entropy, clipFraction, importanceRatioMax, gradientNorm, teacherDelta, staleTokens, staleWeight, tokens, seconds;
+   * with a trust region stepKl, stepKlAsked, stepShare and probeSeconds, too.
+   */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
@@ -153,6 +185,8 @@ export interface PolicyTrainer {
   readonly backend: string;
   /** @throws AgentError `learner/non-finite-loss`: nothing has changed then. */
   update(request: UpdateRequest): Promise<UpdateResult>;
+  /** Holds an update between two of its passes until it is let go: it comes out the same to the bit. Absent: updates are not held. */
+  hold?(held: boolean): void;
   dispose(): Promise<void>;
 }
 
@@ -161,12 +195,26 @@ export interface JudgeRequest {
   readonly messages: readonly Message[];
   readonly response: string;
   readonly nextState: NextState;
+  /** What the step was, where that is known. */
+  readonly kind?: ActionKind;
+  readonly tokens?: TokenRecord;
 }
 
 /** Scores one step: −1, 0 or +1 by m votes. A tie or no valid vote abstains: `value` undefined. */
 export interface Verdict {
   readonly value: -1 | 0 | 1 | undefined;
   readonly votes: readonly number[];
+  /** How probable it is that the value is right, 0–1, where the judge says it; the share of its votes stands for it otherwise. */
+  readonly confidence?: number;
+}
+
+/**
+ * Checks one step without a model: −1 … +1, or undefined when it has nothing to say. What it says overrides what judges say. It may be asked
+ * again for the same step and must say the same.
+ */
+export interface Verifier {
+  readonly name: string;
+  verify(request: JudgeRequest): number | undefined | Promise<number | undefined>;
 }
 
 /** Judges a step from request, response and next state. Must not throw; a failure abstains. */

@@ -141,12 +141,12 @@ function prepareLesson(
   const weight = new Float32Array(oldLogProbs.length);
   const delta = new Float32Array(oldLogProbs.length);
   let [at, place] = [0, 0];
-  for (const { teacherPromptIds, mask, ids } of rows) {
+  for (const { teacherPromptIds, teacherWeight = 1, mask, ids } of rows) {
     const counted = ids.filter((_, t) => mask[t] === 1).length;
     if (teacherPromptIds !== undefined) {
       for (let prefix = 0, end = at + counted, i = at; i < end; i++) {
         teacherRows[i] = place;
-        weight[i] = Math.exp(Math.min(0, prefix));
+        weight[i] = teacherWeight * Math.exp(Math.min(0, prefix));
         delta[i] = targets[place++]! - oldLogProbs[i]!;
         prefix += delta[i]!;
       }

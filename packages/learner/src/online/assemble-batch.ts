@@ -1,14 +1,13 @@
-import { createRandom, type ToolDefinition, withGuidance } from "@afterstate/core";
+import { createRandom, type StepRef, type ToolDefinition, withGuidance } from "@afterstate/core";
 import { spreadOverTokens } from "../credit/spread.js";
 import { type CreditOptions, type CreditState, creditEpisodes, stateKeyOf } from "../credit/step-credit.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
+import type { LearningSignals } from "../versions/batch-record.js";
+import type { DropReason } from "../versions/drop-reason.js";
 import type { JudgedEpisode, JudgedStep } from "./judged-episode.js";
 
 /** Credit below it is what rounding leaves of 0. */
 const ROUNDING = 1e-9;
-
-/** Which signals train: rewards by credit, hints by distillation, or both. */
-export type LearningSignals = "reward" | "hints" | "hybrid";
 
 /** What a batch is made with. */
 export interface BatchOptions {
@@ -28,15 +27,13 @@ export interface BatchOptions {
 export interface Batch {
   readonly samples: readonly (TrainingSample & { readonly offset: number })[];
   readonly credit: CreditState;
-  /** Samples that were too old or ill-formed. */
-  readonly dropped: number;
-  readonly withoutTokens: number;
-  /** Hinted steps whose prompt could not be built again token by token, and so have no teacher. */
-  readonly withoutTeacher: number;
+  /** The steps that are in no sample. */
+  readonly dropped: readonly { readonly of: StepRef; readonly reason: DropReason }[];
 }
 
 /** Whether an episode says anything that the policy can be trained on. */
 export function isInformative(episode: JudgedEpisode, signals: LearningSignals): boolean {
+  if (episode.skipped !== undefined) return false;
   const trainable = episode.steps.some(({ tokens }) => tokens !== undefined);
   const rewarded = signals !== "hints" && episode.steps.some(({ evidence }) => evidence);
   const hinted = signals !== "reward" && episode.steps.some(({ hints }) => hints.length > 0);
@@ -57,26 +54,31 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     options.credit,
   );
   const samples: (TrainingSample & { offset: number })[] = [];
-  let dropped = 0;
-  let withoutTokens = 0;
-  let withoutTeacher = 0;
+  const dropped: { of: StepRef; reason: DropReason }[] = [];
   for (const [i, { steps, offset }] of episodes.entries()) {
     const hint = options.signals === "reward" || options.shuffledVotes ? "" : hintOf(steps);
     for (const [k, step] of steps.entries()) {
+      const drop = (reason: DropReason) => void dropped.push({ of: step.of, reason });
       if (step.tokens === undefined) {
-        withoutTokens++;
+        drop("noTokens");
         continue;
       }
       const credit = options.signals === "hints" ? 0 : credited.advantages[i]![k]!;
       const advantage = Math.abs(credit) < ROUNDING ? 0 : credit;
-      if (advantage === 0 && hint === "") continue;
-      if (options.staleness(step.policyVersion) > options.maxStaleness || !isWellFormed(step)) {
-        dropped++;
+      if (advantage === 0 && hint === "") {
+        drop("nothingLearned");
+        continue;
+      }
+      const stale = options.staleness(step.policyVersion) > options.maxStaleness;
+      if (stale || !isWellFormed(step)) {
+        drop(stale ? "stale" : "malformed");
         continue;
       }
       const teacherPromptIds = hint === "" ? undefined : teacherPrompt(step, hint, options);
-      if (hint !== "" && teacherPromptIds === undefined) withoutTeacher++;
-      if (advantage === 0 && teacherPromptIds === undefined) continue;
+      if (advantage === 0 && teacherPromptIds === undefined) {
+        drop("noTeacher");
+        continue;
+      }
       samples.push({
         of: step.of,
         offset,
@@ -87,7 +89,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
       });
     }
   }
-  return { samples, credit: credited.state, dropped, withoutTokens, withoutTeacher };
+  return { samples, credit: credited.state, dropped };
 }
 
 /**
@@ -102,7 +104,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
   const given = new Map(judged.map((step, index) => [step, votes[index]]));
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
-    return steps.map((step, k) => (given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined));
+    return steps.map((step, k) => {
+      const said = given.has(step) ? given.get(step) : k < steps.length - 1 ? 0 : undefined;
+      return said === undefined ? undefined : said + step.shaping;
+    });
   });
 }
 

@@ -1,4 +1,13 @@
-import type { EventOf, LogRecord, Message, NextState, Signal, StepRef, ToolDefinition } from "@afterstate/core";
+import type {
+  EventOf,
+  LogRecord,
+  Message,
+  NextState,
+  Signal,
+  StepCost,
+  StepRef,
+  ToolDefinition,
+} from "@afterstate/core";
 import type { LearnedEpisode, LearnedStep } from "../types.js";
 
 /** A step as the log has it, with the ids of the signal events that are already in the log. */
@@ -6,14 +15,20 @@ export interface FoldedStep extends LearnedStep {
   readonly signalIds: ReadonlyMap<string, Signal>;
 }
 
-/** An episode whose last step has got its next state. */
+/** An episode whose last step has got its next state, or will get none. */
 export interface FoldedEpisode extends LearnedEpisode {
   readonly steps: readonly FoldedStep[];
+  /** Milliseconds since the epoch. */
+  readonly startedAt: number;
+  /** The log offset of its last signal, if it has any. */
+  readonly judgedAt?: number;
+  /** Why it is consumed without being judged or learned from. */
+  readonly skipped?: "unanswered" | "unlearned";
 }
 
 /**
- * Reads episodes off the records of a log, one record after the other. An episode without next state is given up when a later
- * one of its session ends: nothing can come after its last step any more but a late feedback.
+ * Reads episodes off the records of a log, one record after the other. An episode without next state, or without end, is given up when
+ * a later one of its session ends: nothing can come after its last step any more but a late feedback. It is ready then, to be skipped.
  */
 export interface EpisodeFold {
   take(record: LogRecord): void;
@@ -22,6 +37,10 @@ export interface EpisodeFold {
    * state is added to it (a feedback after the user's reply), until it is released.
    */
   takeReady(): readonly FoldedEpisode[];
+  /** Gives up the episodes from before a log offset that have no end and do not wait for an approval: their process is gone. */
+  giveUpUnended(before: number): void;
+  /** Every episode that is not released, ready or not. */
+  all(): readonly FoldedEpisode[];
   /** Start offsets of the episodes that are not ready. */
   unready(): readonly number[];
   /** Forgets an episode: what comes for it from now on comes too late. */
@@ -46,13 +65,16 @@ interface OpenStep {
   readonly seen: number;
   readonly nextStates: NextState[];
   readonly signalIds: Map<string, Signal>;
+  cost?: StepCost;
 }
 
 interface OpenEpisode {
   readonly start: EventOf<"episode-start">;
   readonly offset: number;
   readonly steps: Map<number, OpenStep>;
+  judgedAt?: number;
   ended: boolean;
+  waiting: boolean;
   ready: boolean;
 }
 
@@ -83,9 +105,10 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
 
   const settle = (episodeId: string) => {
     const episode = episodes.get(episodeId);
-    if (!episode?.ended) return;
-    const last = [...episode.steps.values()].at(-1);
-    if (last !== undefined && last.nextStates.length === 0) return;
+    if (episode === undefined || (isUnanswered(episode) && !episode.ready)) return;
+    giveOut(episode);
+  };
+  const giveOut = (episode: OpenEpisode) => {
     episode.ready = true;
     fresh.add(episode);
   };
@@ -95,7 +118,14 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       switch (event.type) {
         case "episode-start":
           if (!isConsumed(event.episodeId, offset) && !episodes.has(event.episodeId))
-            episodes.set(event.episodeId, { start: event, offset, steps: new Map(), ended: false, ready: false });
+            episodes.set(event.episodeId, {
+              start: event,
+              offset,
+              steps: new Map(),
+              ended: false,
+              waiting: false,
+              ready: false,
+            });
           return;
         case "observation": {
           const context = contextOf(event.sessionId);
@@ -110,7 +140,7 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
         case "action": {
           const { messages, guidance, tools } = contextOf(event.sessionId);
           const step = { action: event, context: messages, seen: messages.length, guidance, tools };
-          const open = { ...step, nextStates: [], signalIds: new Map() };
+          const open: OpenStep = { ...step, nextStates: [], signalIds: new Map() };
           episodes.get(event.episodeId)?.steps.set(event.stepIndex, open);
           return;
         }
@@ -127,16 +157,26 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
           });
           return;
         }
-        case "signal":
+        case "step-end": {
+          const step = stepOf(event);
+          if (step !== undefined) step.cost = event.cost;
+          return;
+        }
+        case "signal": {
+          const episode = episodes.get(event.of.episodeId);
+          if (episode !== undefined) episode.judgedAt = offset;
           stepOf(event.of)?.signalIds.set(event.id, event.signal);
           return;
+        }
         case "episode-end": {
           const episode = episodes.get(event.episodeId);
-          if (episode === undefined || event.stopReason === "awaiting-approval") return;
+          if (episode === undefined) return;
+          episode.waiting = event.stopReason === "awaiting-approval";
+          if (episode.waiting) return;
           episode.ended = true;
-          for (const [id, other] of episodes)
+          for (const other of episodes.values())
             if (!other.ready && other.start.sessionId === event.sessionId && other.offset < episode.offset)
-              episodes.delete(id);
+              giveOut(other);
           settle(event.episodeId);
           return;
         }
@@ -147,6 +187,11 @@ export function foldEpisodes(isConsumed: (episodeId: string, offset: number) => 
       fresh.clear();
       return taken;
     },
+    giveUpUnended(before) {
+      for (const episode of episodes.values())
+        if (episode.offset < before && !episode.ended && !episode.waiting && !episode.ready) giveOut(episode);
+    },
+    all: () => [...episodes.values()].map(toLearned),
     unready: () => [...episodes.values()].filter(({ ready }) => !ready).map(({ offset }) => offset),
     release: (episodeId) => void episodes.delete(episodeId),
   };
@@ -157,26 +202,39 @@ function sameFeedback(a: NextState, b: NextState): boolean {
   return a.kind === "feedback" && b.kind === "feedback" && a.score === b.score && a.correction === b.correction;
 }
 
-function toLearned({ start, offset, steps }: OpenEpisode): FoldedEpisode {
+/** Whether it has not ended, or nothing came after its last step. */
+function isUnanswered({ ended, steps }: OpenEpisode): boolean {
+  const last = [...steps.values()].at(-1);
+  return !ended || (last !== undefined && last.nextStates.length === 0);
+}
+
+function toLearned(episode: OpenEpisode): FoldedEpisode {
+  const { start, offset, steps, judgedAt } = episode;
   const { episodeId, sessionId, userId } = start;
   return {
     episodeId,
     sessionId,
     ...(userId !== undefined && { userId }),
     offset,
-    steps: [...steps].map(([stepIndex, { action: event, context, seen, guidance, tools, nextStates, signalIds }]) => ({
-      of: { episodeId, stepIndex },
-      kind: event.action.kind,
-      policyVersion: event.policyVersion,
-      messages: context.slice(0, seen),
-      ...(guidance !== undefined && { guidance }),
-      ...(tools !== undefined && { tools }),
-      response: responseText(event.action.message.content, event.action.message.toolCalls),
-      ...(event.tokens && { tokens: event.tokens }),
-      nextStates: [...nextStates],
-      signals: [...signalIds.values()],
-      signalIds: new Map(signalIds),
-    })),
+    startedAt: start.time,
+    ...(judgedAt !== undefined && { judgedAt }),
+    ...(isUnanswered(episode) && { skipped: "unanswered" as const }),
+    steps: [...steps].map(
+      ([stepIndex, { action: event, context, seen, guidance, tools, nextStates, signalIds, cost }]) => ({
+        of: { episodeId, stepIndex },
+        kind: event.action.kind,
+        policyVersion: event.policyVersion,
+        messages: context.slice(0, seen),
+        ...(guidance !== undefined && { guidance }),
+        ...(tools !== undefined && { tools }),
+        response: responseText(event.action.message.content, event.action.message.toolCalls),
+        ...(event.tokens && { tokens: event.tokens }),
+        ...(cost && { cost }),
+        nextStates: [...nextStates],
+        signals: [...signalIds.values()],
+        signalIds: new Map(signalIds),
+      }),
+    ),
   };
 }
 

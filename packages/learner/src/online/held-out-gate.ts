@@ -1,5 +1,6 @@
-import { mixSeed } from "@afterstate/core";
+import { AgentError, mixSeed } from "@afterstate/core";
 import { type GateVerdict, judgeCandidate } from "../versions/gate.js";
+import { versionNumber } from "../versions/version-manifest.js";
 import type { OnlineLearnerOptions } from "./learner-options.js";
 
 const LIMITS = { maxKl: 5, minEntropy: 0, confidence: 0.99 };
@@ -8,8 +9,8 @@ const LIMITS = { maxKl: 5, minEntropy: 0, confidence: 0.99 };
 export class HeldOutGate {
   readonly #options: Pick<OnlineLearnerOptions, "gate" | "limits" | "seed">;
   readonly #scores = new Map<string, readonly number[]>();
-  /** Scores of the best version that served since the start. */
-  #best: readonly number[] | undefined;
+  /** Scores of the best version that served since the start: on all episodes, and on each suite. */
+  readonly #best = new Map<string, readonly number[]>();
 
   constructor(options: Pick<OnlineLearnerOptions, "gate" | "limits" | "seed">) {
     this.#options = options;
@@ -17,22 +18,33 @@ export class HeldOutGate {
 
   /** Against the best so far and not only the last: small losses, each within the noise, must not add up. */
   async judge(candidate: string, serving: string, metrics: Readonly<Record<string, number>>): Promise<GateVerdict> {
-    const { limits, seed = 0 } = this.#options;
-    const now = await this.#scoresOf(serving);
-    const best = this.#best !== undefined && sum(this.#best) > sum(now) ? this.#best : now;
-    this.#best = best;
+    const { limits, seed = 0, gate } = this.#options;
+    const [now, tried] = [await this.#scoresOf(serving), await this.#scoresOf(candidate)];
+    const suites = Object.entries(gate?.suites ?? {}).map(([name, places]) => ({
+      name,
+      best: this.#bestOf(`suite ${name}`, scoresAt(now, name, places)),
+      candidate: scoresAt(tried, name, places),
+    }));
     return judgeCandidate({
-      best,
-      candidate: await this.#scoresOf(candidate),
+      best: this.#bestOf("all", now),
+      candidate: tried,
+      suites,
       metrics,
       limits: { ...LIMITS, ...limits },
-      seed: mixSeed(seed, candidate),
+      seed: mixSeed(seed, `v${versionNumber(candidate)}`),
     });
   }
 
-  /** Forgets the scores of all versions but one. */
-  keepOnly(version: string): void {
-    for (const known of this.#scores.keys()) if (known !== version) this.#scores.delete(known);
+  /** Forgets the scores of all other versions. */
+  keepOnly(versions: readonly string[]): void {
+    for (const known of this.#scores.keys()) if (!versions.includes(known)) this.#scores.delete(known);
+  }
+
+  #bestOf(which: string, now: readonly number[]): readonly number[] {
+    const known = this.#best.get(which);
+    const best = known !== undefined && sum(known) > sum(now) ? known : now;
+    this.#best.set(which, best);
+    return best;
   }
 
   async #scoresOf(version: string): Promise<readonly number[]> {
@@ -42,6 +54,15 @@ export class HeldOutGate {
     this.#scores.set(version, scores);
     return scores;
   }
+}
+
+function scoresAt(scores: readonly number[], suite: string, places: readonly number[]): readonly number[] {
+  return places.map((place) => {
+    const score = scores[place];
+    if (score !== undefined) return score;
+    const message = `suite "${suite}" names held-out episode ${place}, and there are ${scores.length} of them`;
+    throw new AgentError("gate/unpaired", message);
+  });
 }
 
 function sum(scores: readonly number[]): number {

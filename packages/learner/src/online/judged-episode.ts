@@ -1,33 +1,47 @@
-import { type AgentEvent, messageOf, type Signal } from "@afterstate/core";
-import { readHint, readReward } from "../signals/read-signals.js";
-import type { HintReader, StepJudge } from "../types.js";
+import { type AgentEvent, messageOf, type NextState, type Signal, type ToolDefinition } from "@afterstate/core";
+import type { CostSignal } from "../signals/cost-signal.js";
+import type { HintAcceptance } from "../signals/hint-acceptance.js";
+import { readGuess, readHint, readReward, readVerdict } from "../signals/read-signals.js";
+import { COST, type Weighed, weighSignals } from "../signals/weigh-signals.js";
+import type { HintReader, JudgeRequest, StepJudge, Verifier } from "../types.js";
+import { beforeReaction } from "./before-reaction.js";
 import type { FoldedEpisode, FoldedStep } from "./episode-fold.js";
 
 /** A step with what was learned about it. */
-export interface JudgedStep extends FoldedStep {
-  /** Feedback before a verifier before a judge; undefined when nobody said anything. */
-  readonly reward: number | undefined;
-  /** Whether the reward says anything: a judge's 0 does not. */
-  readonly evidence: boolean;
-  readonly hints: readonly string[];
-}
+export interface JudgedStep extends FoldedStep, Weighed {}
 
 /** An episode with what was learned about it. */
 export interface JudgedEpisode extends FoldedEpisode {
   readonly steps: readonly JudgedStep[];
 }
 
+/** Who reads the signals of a step. */
+export interface SignalReaders {
+  readonly judge: StepJudge;
+  readonly verifiers?: readonly Verifier[];
+  readonly cost?: CostSignal;
+  /** Asked about steps that the others say nothing of. */
+  readonly head?: StepJudge;
+  readonly hintReaders: readonly HintReader[];
+  readonly readsHints: boolean;
+  readonly hintAcceptance?: HintAcceptance;
+  /** Tools in the prompts that the policy saw. */
+  readonly tools: readonly ToolDefinition[];
+}
+
+/** A signal to read, under the end of its id. */
+interface Reading {
+  readonly name: string;
+  readonly read: () => Signal | undefined | Promise<Signal | undefined>;
+}
+
 /**
- * Judges every next state of an episode and reads its hints. Signals that the log already has are taken as they are; new
+ * Reads the signals of every next state of an episode. Signals that the log already has are taken as they are; new
  * ones go to `emit`, under an id made of step, next state and kind, so that none is ever emitted twice.
  */
 export async function judgeEpisode(
   episode: FoldedEpisode,
-  readers: {
-    readonly judge: StepJudge;
-    readonly hintReader: HintReader | undefined;
-    readonly readsHints: boolean;
-  },
+  readers: SignalReaders,
   hooks: {
     readonly now: () => number;
     readonly emit: (event: AgentEvent) => Promise<void>;
@@ -37,37 +51,57 @@ export async function judgeEpisode(
   const steps: JudgedStep[] = [];
   for (const step of episode.steps) {
     const signals = new Map(step.signalIds);
-    for (const [index, nextState] of step.nextStates.entries()) {
-      const request = { messages: step.messages, response: step.response, nextState };
-      const readings = [
-        { kind: "reward", read: () => readReward(readers.judge, request) },
-        { kind: "hint", read: async () => (readers.readsHints ? readHint(readers.hintReader, request) : undefined) },
-      ];
-      for (const { kind, read } of readings) {
-        const id = `${step.of.episodeId}#signal-${step.of.stepIndex}-${index}-${kind}`;
-        if (signals.has(id)) continue;
-        const signal = await read().catch(async (cause): Promise<Signal | undefined> => {
-          await hooks.onFailure("judge/failed", `reading the ${kind} of a step failed: ${messageOf(cause)}`);
-          return undefined;
-        });
-        if (signal === undefined) continue;
-        signals.set(id, signal);
-        await hooks.emit({
-          id,
-          time: hooks.now(),
-          sessionId: episode.sessionId,
-          episodeId: episode.episodeId,
-          stepIndex: step.of.stepIndex,
-          policyVersion: step.policyVersion,
-          type: "signal",
-          of: step.of,
-          signal,
-        });
+    const take = async ({ name, read }: Reading) => {
+      const id = `${step.of.episodeId}#signal-${step.of.stepIndex}-${name}`;
+      if (signals.has(id)) return;
+      let signal: Signal | undefined;
+      try {
+        signal = await read();
+      } catch (cause) {
+        await hooks.onFailure("judge/failed", `reading the signal ${name} of a step failed: ${messageOf(cause)}`);
       }
-    }
-    steps.push({ ...step, signals: [...signals.values()], ...weigh([...signals.values()]) });
+      if (signal === undefined) return;
+      signals.set(id, signal);
+      await hooks.emit({
+        id,
+        time: hooks.now(),
+        sessionId: episode.sessionId,
+        episodeId: episode.episodeId,
+        stepIndex: step.of.stepIndex,
+        policyVersion: step.policyVersion,
+        type: "signal",
+        of: step.of,
+        signal,
+      });
+    };
+    for (const reading of rewardReadings(step, readers)) await take(reading);
+    const { evidence } = weighSignals([...signals.values()]);
+    const { head } = readers;
+    if (!evidence && head !== undefined)
+      await take({ name: "head", read: () => readGuess(head, beforeReaction(step)) });
+    const { reward } = weighSignals([...signals.values()]);
+    if (readers.readsHints) for (const reading of hintReadings(step, reward, readers)) await take(reading);
+    steps.push(judgedStep(step, signals));
   }
   return { ...episode, steps };
+}
+
+/** An episode as the signals of these ids judged it; nothing is judged anew. */
+export function judgedBefore(episode: FoldedEpisode, signalIds: Iterable<string>): JudgedEpisode {
+  const ids = [...signalIds];
+  const steps = episode.steps.map((step) => {
+    const counted = ids.flatMap((id) => {
+      const signal = step.signalIds.get(id);
+      return signal === undefined ? [] : [[id, signal] as const];
+    });
+    return judgedStep(step, new Map(counted));
+  });
+  return { ...episode, steps };
+}
+
+function judgedStep(step: FoldedStep, signalIds: ReadonlyMap<string, Signal>): JudgedStep {
+  const signals = [...signalIds.values()];
+  return { ...step, signals, signalIds, ...weighSignals(signals) };
 }
 
 /** The value that judges the whole episode: that of its last step with evidence. Undefined when there is none. */
@@ -75,14 +109,47 @@ export function episodeReward(episode: JudgedEpisode): number | undefined {
   return episode.steps.findLast(({ evidence }) => evidence)?.reward;
 }
 
-function weigh(signals: readonly Signal[]): Pick<JudgedStep, "reward" | "evidence" | "hints"> {
-  const rewards = signals.filter((signal) => signal.kind === "reward" && Number.isFinite(signal.value));
-  const rank = ({ source }: Signal) => (source === "feedback" ? 2 : source.startsWith("verifier:") ? 1 : 0);
-  const deciding = rewards.reduce<Signal | undefined>(
-    (best, signal) => (best === undefined || rank(signal) >= rank(best) ? signal : best),
-    undefined,
+function rewardReadings(step: FoldedStep, { judge, verifiers = [], cost }: SignalReaders): readonly Reading[] {
+  const readings = step.nextStates.flatMap((nextState, index): Reading[] => [
+    ...apart(nextState).map((one, result, { length }) => ({
+      name: `${index}-reward${length > 1 ? `-${result}` : ""}`,
+      read: () => readReward(judge, requestOf(step, one)),
+    })),
+    ...verifiers.map((verifier) => ({
+      name: `${index}-verifier:${verifier.name}`,
+      read: () => readVerdict(verifier, requestOf(step, nextState)),
+    })),
+  ]);
+  const { cost: spent } = step;
+  if (cost === undefined || spent === undefined) return readings;
+  const shaping = (): Signal => ({ kind: "reward", source: COST, value: cost(spent), reliability: 1 });
+  return [...readings, { name: COST, read: shaping }];
+}
+
+/** A hint that is measured and found to do no good stays in the log, with the reason. */
+function hintReadings(step: FoldedStep, reward: number | undefined, readers: SignalReaders): readonly Reading[] {
+  const { hintReaders, hintAcceptance, tools } = readers;
+  return step.nextStates.flatMap((nextState, index) =>
+    (nextState.kind === "feedback" ? [undefined] : hintReaders).map((reader, place) => ({
+      name: `${index}-hint${place > 0 ? `-${place}` : ""}`,
+      async read() {
+        const hint = await readHint(reader, requestOf(step, nextState));
+        if (hint?.kind !== "hint" || hintAcceptance === undefined) return hint;
+        const { messages, guidance, tokens } = step;
+        const seen = { messages, ...(guidance !== undefined && { guidance }), ...(tokens && { tokens }) };
+        const about = { ...seen, tools, hint: hint.text, reward };
+        return { ...hint, ...(await hintAcceptance.measure(about).catch(() => ({}))) };
+      },
+    })),
   );
-  const hints = [...new Set(signals.flatMap((signal) => (signal.kind === "hint" ? [signal.text] : [])))];
-  if (deciding?.kind !== "reward") return { reward: undefined, evidence: false, hints };
-  return { reward: deciding.value, evidence: deciding.value !== 0 || rank(deciding) === 1, hints };
+}
+
+/** Parallel results are judged one by one: none hides another. */
+function apart(nextState: NextState): readonly NextState[] {
+  if (nextState.kind !== "tool" || nextState.results.length < 2) return [nextState];
+  return nextState.results.map((result) => ({ kind: "tool", results: [result] }));
+}
+
+function requestOf({ messages, response, kind, tokens }: FoldedStep, nextState: NextState): JudgeRequest {
+  return { messages, response, nextState, kind, ...(tokens && { tokens }) };
 }

@@ -54,8 +54,14 @@ it("reads an episode that somebody else leads step by step, with the tools that 
     },
   ]);
 
-  const steps = episode!.steps.map((step) => ({ ...step, reward: -1, evidence: true, hints: ["Just the word."] }));
-  const { samples, withoutTeacher } = assembleBatch([{ ...episode!, steps }], EMPTY_CREDIT, {
+  const steps = episode!.steps.map((step) => ({
+    ...step,
+    reward: -1,
+    evidence: true,
+    shaping: 0,
+    hints: ["Just the word."],
+  }));
+  const { samples } = assembleBatch([{ ...episode!, steps }], EMPTY_CREDIT, {
     signals: "hints",
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9 },
     shuffledVotes: false,
@@ -65,6 +71,6 @@ it("reads an episode that somebody else leads step by step, with the tools that 
     encodePrompt: fakePrompt,
     tools: [],
   });
-  expect(withoutTeacher).toBe(0);
+  expect(samples).toHaveLength(2);
   expect(samples[0]!.teacherPromptIds).toEqual(fakePrompt(withGuidance(first, "Just the word.")!, [weather]));
 });

@@ -1,21 +1,24 @@
 import { AgentError, type AgentEvent, type EventPayloads, messageOf } from "@afterstate/core";
 import { type CreditState, EMPTY_CREDIT } from "../credit/step-credit.js";
-import {
-  type LearnedUpTo,
-  type LearnerCounts,
-  NO_COUNTS,
-  type RewardStatistics,
-  type ServingPointer,
-} from "../versions/version-manifest.js";
+import type { FeedbackState } from "../safety/feedback-guard.js";
+import type { SafetyState } from "../safety/safety-state.js";
+import type { BatchRecord } from "../versions/batch-record.js";
+import { DROP_REASONS } from "../versions/drop-reason.js";
+import { type LearnedUpTo, type LearnerCounts, NO_COUNTS, type ServingPointer } from "../versions/version-manifest.js";
 import type { VersionStore } from "../versions/version-store.js";
 import { rewardByVersion } from "./backlog.js";
 import type { JudgedEpisode } from "./judged-episode.js";
-import { addReward } from "./reward-watch.js";
+import { addReward, type RewardStatistics } from "./reward-watch.js";
 
-/** An event that a commit implies. */
+/** An event that the learner tells. */
 export type LearnerEvent = {
-  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "error"]: { readonly type: K } & EventPayloads[K];
-}["policy-update" | "policy-promotion" | "policy-rollback" | "error"];
+  [K in "policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "alarm" | "error"]: {
+    readonly type: K;
+  } & EventPayloads[K];
+}["policy-update" | "policy-promotion" | "policy-rollback" | "unlearn" | "alarm" | "error"];
+
+/** A batch without what the ledger knows of it. */
+export type BatchEntry = Pick<BatchRecord, "episodes" | "samples" | "dropped" | "update">;
 
 /** What one commit changes. */
 export interface LedgerEntry {
@@ -23,8 +26,12 @@ export interface LedgerEntry {
   readonly ancestors?: readonly string[];
   readonly lastNumber?: number;
   readonly learned?: LearnedUpTo;
+  readonly safety?: SafetyState;
+  readonly unlearnedUpTo?: number;
   /** Episodes whose rewards now count. */
   readonly rewarded?: readonly JudgedEpisode[];
+  /** The batch that this commit consumes. */
+  readonly batch?: BatchEntry;
   readonly gained: Partial<LearnerCounts>;
   readonly events: readonly LearnerEvent[];
 }
@@ -37,6 +44,8 @@ export class Ledger {
   #pointer: ServingPointer;
   /** Start offsets of the consumed episodes that start at or after the pointer's offset. */
   #consumed = new Map<string, number>();
+  /** Where there is no store. */
+  readonly #batches: BatchRecord[] = [];
   readonly #store: VersionStore | undefined;
   readonly #now: () => number;
 
@@ -45,6 +54,9 @@ export class Ledger {
     this.#now = now;
     this.#pointer = {
       sequence: 0,
+      line: 0,
+      lastBatch: 0,
+      unlearnedUpTo: 0,
       version: base,
       ancestors: [],
       lastNumber: 0,
@@ -63,6 +75,20 @@ export class Ledger {
   restore(pointer: ServingPointer): void {
     this.#pointer = pointer;
     this.#consumed = new Map(pointer.learned.consumed.map((id) => [id, Number.POSITIVE_INFINITY]));
+  }
+
+  /** Begins a new line from the base, over everything that is not of users who are unlearned up to that offset. */
+  beginLine(line: number, unlearnedUpTo: number): void {
+    this.#pointer = { ...this.#pointer, line, unlearnedUpTo };
+  }
+
+  /** The records of the batches that count, the newest first. */
+  async *batches(): AsyncGenerator<BatchRecord> {
+    for (let at = this.#pointer.lastBatch; at > 0; ) {
+      const record = (await this.#store?.batch(at)) ?? this.#batches.find(({ sequence }) => sequence === at)!;
+      yield record;
+      at = record.after;
+    }
   }
 
   /** Without a store: leaves what is before `offset` alone. */
@@ -93,7 +119,7 @@ export class Ledger {
    */
   learnedUpTo(
     episodes: readonly JudgedEpisode[],
-    credit: CreditState,
+    { credit, feedback }: { readonly credit: CreditState; readonly feedback?: FeedbackState | undefined },
     openOffsets: readonly number[],
     end: number,
   ): LearnedUpTo {
@@ -101,7 +127,7 @@ export class Ledger {
     const starts = new Map(this.#consumed);
     for (const episode of episodes) starts.set(episode.episodeId, episode.offset);
     const consumed = [...starts].filter(([, start]) => start >= offset).map(([id]) => id);
-    return { offset, consumed, credit };
+    return { offset, consumed, credit, ...(feedback && { feedback }) };
   }
 
   rewardsOf(version: string, further: readonly number[]): RewardStatistics | undefined {
@@ -113,16 +139,20 @@ export class Ledger {
    * in the pointer's outbox and yet to be told.
    */
   async commit(entry: LedgerEntry): Promise<void> {
-    const { gained, events, rewarded = [], ...moved } = entry;
+    const { gained, events, rewarded = [], batch, ...moved } = entry;
     const before = this.#pointer;
-    const next = { ...before, ...moved, sequence: before.sequence + 1, counts: addCounts(before.counts, gained) };
+    const sequence = before.sequence + 1;
+    const counts = addCounts(before.counts, gained);
+    const next = { ...before, ...moved, sequence, counts, ...(batch && { lastBatch: sequence }) };
     const rewards: Record<string, RewardStatistics> = { ...before.rewards };
     for (const { version, reward } of rewarded.map(rewardByVersion).filter((known) => known !== undefined))
       rewards[version] = addReward(rewards[version], reward);
     const lineage = [next.version, ...next.ancestors];
     for (const version of Object.keys(rewards)) if (!lineage.includes(version)) delete rewards[version];
-    const outbox = events.map((event, index) => this.#event(`learner#${next.sequence}-${index}`, next.version, event));
+    const author = next.line === 0 ? "learner" : `learner.${next.line}`;
+    const outbox = events.map((event, index) => this.event(`${author}#${sequence}-${index}`, event, next.version));
     const pointer: ServingPointer = { ...next, rewards, outbox };
+    if (batch !== undefined) await this.#record({ sequence, after: before.lastBatch, ...batch, counts });
     await this.#store?.point(pointer);
     const starts = new Map([
       ...this.#consumed,
@@ -132,12 +162,14 @@ export class Ledger {
     this.#pointer = pointer;
   }
 
-  /** An event that belongs to no session. */
-  errorEvent(id: string, cause: unknown): AgentEvent {
-    return this.#event(id, this.#pointer.version, errorPayload(cause));
+  /** It counts once the pointer says so. */
+  async #record(record: BatchRecord): Promise<void> {
+    if (this.#store === undefined) this.#batches.push(record);
+    else await this.#store.writeBatch(record);
   }
 
-  #event(id: string, policyVersion: string, payload: LearnerEvent): AgentEvent {
+  /** An event that belongs to no session. */
+  event(id: string, payload: LearnerEvent, policyVersion = this.#pointer.version): AgentEvent {
     return {
       id,
       time: this.#now(),
@@ -159,8 +191,9 @@ export function errorPayload(cause: unknown): LearnerEvent {
   };
 }
 
-function addCounts(counts: LearnerCounts, gained: Partial<LearnerCounts>): LearnerCounts {
-  const sum: Record<string, number> = { ...counts };
-  for (const [key, more] of Object.entries(gained)) sum[key] = (sum[key] ?? 0) + more;
-  return sum as unknown as LearnerCounts;
+function addCounts(counts: LearnerCounts, { dropped, ...gained }: Partial<LearnerCounts>): LearnerCounts {
+  const sum: Record<string, unknown> = { ...counts };
+  for (const [key, more] of Object.entries(gained)) sum[key] = (counts[key as keyof typeof gained] ?? 0) + more;
+  const reasons = DROP_REASONS.map((reason) => [reason, counts.dropped[reason] + (dropped?.[reason] ?? 0)]);
+  return { ...sum, dropped: Object.fromEntries(reasons) } as unknown as LearnerCounts;
 }

@@ -114,6 +114,24 @@ describe("the online learner", () => {
     expect(learner.report()).toMatchObject({ version: "v1", updates: 1, promotions: 1, episodes: 2, samples: 4 });
   });
 
+  it("teaches by no hint that was measured to do no good, and counts and tells of those", async () => {
+    const rejected = "it does not make the response less likely that it was given for";
+    const hintAcceptance = {
+      measure: async ({ hint }: { readonly hint: string }) =>
+        hint.includes("name") ? { effect: 1, rejected } : { effect: -1 },
+    };
+    const { learner, log, trainer, agent } = await startLearner({ hintAcceptance, signals: "hints" });
+    await ask(agent, "What is 48/2?");
+    await ask(agent, "No. Use my name. What is 10*3?");
+    await ask(agent, "No. Just the number please. What is 6*4?");
+    await ask(agent, "No. Just the number please. What is 5*5?");
+    await learner.settled();
+    expect(trainer.requests[0]!.samples.map(({ of }) => of.episodeId)).toEqual(["a/1", "a/1", "a/2", "a/2"]);
+    expect(learner.report()).toMatchObject({ updates: 1, rejectedHints: 1 });
+    const signals = (await eventsOf(log)).filter((event) => event.type === "signal" && event.signal.kind === "hint");
+    expect(signals[0]).toMatchObject({ signal: { text: "Use my name.", effect: 1, rejected } });
+  });
+
   it("learns nothing while it is paused, and then in the order of sessions, whichever ended first", async () => {
     const { learner, log, trainer, agent } = await startLearner();
     learner.pause();
@@ -216,7 +234,7 @@ describe("the online learner", () => {
     await run("Great. What is 5*5?", true);
     await learner.settled();
     expect(trainer.requests.flatMap(({ samples }) => samples).map(({ of }) => of.episodeId)).toEqual(["a/1"]);
-    expect(learner.report()).toMatchObject({ withoutTokens: 1, samples: 1, episodes: 2 });
+    expect(learner.report()).toMatchObject({ dropped: { noTokens: 1 }, samples: 1, episodes: 2 });
   });
 
   it("drops and counts samples that are too many versions old", async () => {
@@ -233,7 +251,7 @@ describe("the online learner", () => {
       "a/3",
       "a/3",
     ]);
-    expect(learner.report()).toMatchObject({ version: "v3", dropped: 2, episodes: 4, updates: 3 });
+    expect(learner.report()).toMatchObject({ version: "v3", dropped: { stale: 2 }, episodes: 4, updates: 3 });
   });
 
   it("moves on without serving a candidate that the gate rejects", async () => {
@@ -282,7 +300,7 @@ describe("the online learner", () => {
     for (let i = 0; i < 5; i++) await ask(agent, `No. Use my name. What is ${i}+1?`);
     await learner.settled();
     expect(policyEvents(await eventsOf(log))).toEqual(["error", "policy-update", "policy-promotion"]);
-    expect(learner.report()).toMatchObject({ version: "v1", dropped: 4, samples: 4, updates: 1 });
+    expect(learner.report()).toMatchObject({ version: "v1", dropped: { failedUpdate: 4 }, samples: 4, updates: 1 });
     expect(policy.serving).toBe("v1");
   });
 
@@ -291,7 +309,7 @@ describe("the online learner", () => {
     const { learner, agent } = await startLearner({ trainer: fakeTrainer(placeOf, [busy]) });
     for (let i = 0; i < 4; i++) await ask(agent, `Great. What is ${i}+1?`);
     await learner.settled();
-    expect(learner.report()).toMatchObject({ dropped: 0, samples: 4, updates: 1 });
+    expect(learner.report()).toMatchObject({ dropped: { failedUpdate: 0 }, samples: 4, updates: 1 });
   });
 });
 
@@ -440,7 +458,7 @@ describe("a stop at any moment", () => {
     return { outcome: await Promise.race([finished, killed]), passed: passed() };
   }
 
-  it("loses no sample, uses none twice, and tells everything once", async () => {
+  it("loses no sample, uses none twice, and tells everything once", { timeout: 120_000 }, async () => {
     const whole = memoryEventLog();
     await writeEverything(whole);
     const undisturbed = await learn(whole, await openVersionStore(await newFolder()));

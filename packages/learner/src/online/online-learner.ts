@@ -1,3 +1,4 @@
+import { AgentError } from "@afterstate/core";
 import { NO_COUNTS } from "../versions/version-manifest.js";
 import type { OnlineLearner, OnlineLearnerOptions } from "./learner-options.js";
 import { RunningLearner } from "./running-learner.js";
@@ -15,9 +16,10 @@ export function onlineLearner(options: OnlineLearnerOptions): OnlineLearner {
   return {
     name: "online-learner",
     hooks: {
-      beforeModel({ request }) {
+      beforeModel({ request, sessionId }) {
         learner.tools = request.tools;
-        return undefined;
+        const policyVersion = learner.versionFor(sessionId);
+        return policyVersion === undefined ? undefined : { ...request, policyVersion };
       },
     },
     setup: (context) => learner.start(context),
@@ -25,9 +27,19 @@ export function onlineLearner(options: OnlineLearnerOptions): OnlineLearner {
     pause: () => learner.pause(),
     resume: () => learner.resume(),
     rollback: (version) => learner.rollback(version),
+    unlearn: (userId) => learner.unlearn(userId),
+    learnFromAgain: (userId) => learner.learnFromAgain(userId),
+    replay: (version) => learner.replay(version),
+    explain: (of) => learner.explain(of),
+    isHeldOut: (sessionId) => learner.isHeldOut(sessionId),
+    releaseUser: (userId) => learner.releaseUser(userId),
     report: () => learner.report(),
     stop: () => learner.stop(),
   };
+}
+
+async function isOff(): Promise<never> {
+  throw new AgentError("learner/off", "a learner that is off does nothing; make it in the mode shadow or live");
 }
 
 function idleLearner({ policy }: OnlineLearnerOptions): OnlineLearner {
@@ -37,7 +49,21 @@ function idleLearner({ policy }: OnlineLearnerOptions): OnlineLearner {
     pause: () => {},
     resume: () => {},
     rollback: async (version) => policy.serve(version),
-    report: () => ({ ...NO_COUNTS, version: policy.serving, meanReward: 0, pending: 0 }),
+    unlearn: isOff,
+    learnFromAgain: isOff,
+    replay: isOff,
+    explain: isOff,
+    isHeldOut: () => false,
+    releaseUser: isOff,
+    report: () => ({
+      ...NO_COUNTS,
+      version: policy.serving,
+      meanReward: 0,
+      pending: 0,
+      lift: {},
+      alarms: [],
+      quarantined: {},
+    }),
     stop: async () => {},
   };
 }

@@ -1,4 +1,9 @@
-import type { RewardStatistics } from "../versions/version-manifest.js";
+/** Reward of the episodes that one version answered: count, mean and sum of squared deviations (Welford). */
+export interface RewardStatistics {
+  readonly count: number;
+  readonly mean: number;
+  readonly squares: number;
+}
 
 /** When a version is rolled back by itself. */
 export interface RollbackRule {

@@ -9,6 +9,8 @@ export interface ServedVersions {
   readonly reference: PolicyWeights;
   /** The optimizer's state of the serving version, if it is known. */
   optimizer: PolicyWeights | undefined;
+  /** That of the candidate on trial, since this process made it. */
+  trialOptimizer: PolicyWeights | undefined;
   load(version: string, weights: PolicyWeights): void;
   unload(version: string): void;
   /** Loads a version from the store if need be. @throws AgentError `policy/unknown-version`, `checkpoint/corrupt`. */
@@ -16,20 +18,27 @@ export interface ServedVersions {
   /** Parent, parent's parent and so on. */
   ancestorsOf(version: string): Promise<readonly string[]>;
   remember(version: string, ancestors: readonly string[]): void;
-  /** Unloads what is neither base nor serving nor, where there is no store to bring it back, among the newest `keep`. */
-  trim(serving: string, keep: number): void;
+  readonly loaded: ReadonlySet<string>;
+  /** Takes over what an earlier account of the same policy has loaded. */
+  inherit(earlier: ServedVersions): void;
+  /** Unloads what is neither base nor in use nor, where there is no store to bring it back, among the newest `keep`. */
+  trim(inUse: readonly string[], keep: number): void;
 }
 
-/** Keeps account of a policy's versions. The policy's serving version at the time of the call is the base. */
-export function servedVersions(policy: PolicyRuntime, store: VersionStore | undefined): ServedVersions {
-  const base = policy.serving;
-  const reference = policy.weights(base);
+/** Keeps account of a policy's versions. @param came the version that came with the policy. */
+export function servedVersions(
+  policy: PolicyRuntime,
+  store: VersionStore | undefined,
+  came: { readonly version: string; readonly weights: PolicyWeights },
+): ServedVersions {
+  const { version: base, weights: reference } = came;
   const loaded = new Set([base]);
   const lineage = new Map<string, readonly string[]>([[base, []]]);
   const versions: ServedVersions = {
     base,
     reference,
     optimizer: undefined,
+    trialOptimizer: undefined,
     load(version, weights) {
       policy.load(version, weights);
       loaded.add(version);
@@ -50,8 +59,12 @@ export function servedVersions(policy: PolicyRuntime, store: VersionStore | unde
       return lineage.get(version) ?? (await store?.manifest(version))?.ancestors ?? [];
     },
     remember: (version, ancestors) => void lineage.set(version, ancestors),
-    trim(serving, keep) {
-      const spare = [...loaded].filter((version) => version !== base && version !== serving);
+    loaded,
+    inherit(earlier) {
+      for (const version of earlier.loaded) loaded.add(version);
+    },
+    trim(inUse, keep) {
+      const spare = [...loaded].filter((version) => version !== base && !inUse.includes(version));
       const kept = store === undefined ? keep : 0;
       for (const version of spare.slice(0, Math.max(0, spare.length - kept))) {
         versions.unload(version);

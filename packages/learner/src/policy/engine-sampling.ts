@@ -1,10 +1,12 @@
 import { createDecoder, type Decoder, type Feed, type Slot } from "../engine/decoder.js";
 import type { Machine } from "../engine/machine.js";
+import { packInputs } from "../engine/packed-tokens.js";
+import { createScorer, type Scorer } from "../engine/scorer.js";
 import { placeFrozen } from "../engine/weights.js";
 import { type Row, rowOf, sampleOf, sampleToken } from "../tensor/sample-token.js";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
 import { openPromptLookup, type PromptLookup, worthDrafting } from "./prompt-lookup.js";
-import type { SamplingEngine, SamplingOptions, Waiting } from "./sampling-engine.js";
+import type { SamplingEngine, SamplingOptions, ScoredRow, Waiting } from "./sampling-engine.js";
 
 /** Prompt tokens that one round takes in, and prompts are cut into: what others wait for their next token is bounded by it. */
 const PROMPT_TOKENS = 256;
@@ -53,7 +55,9 @@ export function engineSampling(
   return {
     load(weights) {
       const own = placeFrozen(machine, weights);
-      const decoder = createDecoder(machine, config, new Map([...(frozen?.placed ?? []), ...own.placed]));
+      const placed = new Map([...(frozen?.placed ?? []), ...own.placed]);
+      const decoder = createDecoder(machine, config, placed);
+      let scorer: Scorer | undefined;
       const queue: Waiting[] = [];
       const running: Running[] = [];
       let sampling = false;
@@ -114,7 +118,12 @@ export function engineSampling(
             awaited -= own;
           }
         },
+        async score(rows) {
+          scorer ??= createScorer(machine, config, placed);
+          return scoreResponses(scorer, rows);
+        },
         free() {
+          scorer?.free();
           decoder.free();
           own.free();
         },
@@ -134,6 +143,23 @@ function nextOf(queue: readonly Waiting[], running: readonly Running[]): number 
 }
 
 const rest = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+/** log π of the tokens of responses, in one pass over all of them. */
+function scoreResponses(scorer: Scorer, rows: readonly ScoredRow[]): readonly (readonly number[])[] {
+  const tokens = packInputs(rows.map(({ promptIds, ids }) => [...promptIds, ...ids]));
+  const each = <T>(value: (row: ScoredRow, t: number, start: number) => T) =>
+    rows.flatMap((row, index) => row.ids.map((_, t) => value(row, t, tokens.sequences[index]!.start)));
+  const logProbs = scorer.score(tokens, {
+    rows: Int32Array.from(each(({ promptIds }, t, start) => start + promptIds.length + t - 1)),
+    targets: Int32Array.from(each(({ ids }, t) => ids[t]!)),
+    inverseTemperatures: Float32Array.from(each(({ temperature }) => 1 / temperature)),
+  });
+  let end = 0;
+  return rows.map(({ ids }) => {
+    end += ids.length;
+    return [...logProbs.subarray(end - ids.length, end)];
+  });
+}
 
 /** One more token of every response or more, and a part of the prompts that are not in yet. Takes out what has ended. */
 function round(decoder: Decoder, running: Running[], config: TransformerConfig, promptTokens: number): void {

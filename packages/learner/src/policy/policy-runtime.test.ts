@@ -75,6 +75,35 @@ describe("a policy that serves", () => {
     expect(cut).toBeGreaterThan(5);
   });
 
+  it("scores responses as it sampled them, side by side, at their temperatures", async () => {
+    const policy = await openPolicy(files);
+    const sampled = await Promise.all(
+      [1, 0.7].map((temperature, seed) =>
+        policy
+          .model()
+          .generate({ ...request("What is 1+1?", seed), temperature, maxTokens: 8 }, options)
+          .response(),
+      ),
+    );
+    const scored = await policy.score(
+      "base",
+      sampled.map(({ tokens }) => tokens!),
+    );
+    for (const [row, { tokens }] of sampled.entries()) {
+      expect(scored[row]!.length).toBe(tokens!.ids.length);
+      for (const [t, logProb] of tokens!.logProbs.entries()) expect(scored[row]![t]).toBeCloseTo(logProb, 4);
+    }
+    expect(await policy.score("base", [])).toEqual([]);
+    const long = { promptIds: Array<number>(60).fill(1), ids: [1, 1, 1, 1, 1], temperature: 1 };
+    await expect(policy.score("base", [long])).rejects.toMatchObject({ code: "model/context-overflow" });
+    await expect(
+      policy.score(
+        "v9",
+        sampled.map(({ tokens }) => tokens!),
+      ),
+    ).rejects.toThrow(/"v9" is not loaded/);
+  });
+
   it("keeps within limits, and says which tokens they forced", async () => {
     const policy = await openPolicy(files);
     const generate = async (wishes: object) =>

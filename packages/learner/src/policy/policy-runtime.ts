@@ -147,6 +147,16 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       return Buffer.from(stopIds.has(id) ? "" : (written.get(id) ?? ""), "latin1");
     },
     encodePrompt: (messages, tools) => tokenizer.encodePrompt(messages, tools),
+    async score(version, responses) {
+      const longest = Math.max(0, ...responses.map(({ promptIds, ids }) => promptIds.length + ids.length));
+      if (longest > config.max_position_embeddings) {
+        throw new AgentError(
+          "model/context-overflow",
+          `a prompt and its response have ${longest} tokens and the policy holds ${config.max_position_embeddings}; they cannot be scored`,
+        );
+      }
+      return responses.length === 0 ? [] : known(version).loaded.score(responses);
+    },
     dispose() {
       for (const { loaded } of versions.values()) loaded.free();
       versions.clear();

@@ -13,8 +13,17 @@ export interface SamplingEngine {
 export interface LoadedWeights {
   /** Samples one response, side by side with what else is asked for. */
   sample(request: SampleRequest): Promise<Sample>;
+  /** log π of each response token after its prompt, in nats. [rows][tokens] */
+  score(rows: readonly ScoredRow[]): Promise<readonly (readonly number[])[]>;
   /** Not while a response is being sampled. */
   free(): void;
+}
+
+/** A response whose tokens are scored, at the temperature that it was sampled with. */
+export interface ScoredRow {
+  readonly promptIds: readonly number[];
+  readonly ids: readonly number[];
+  readonly temperature: number;
 }
 
 /** What is sampled from. */

@@ -1,3 +1,4 @@
+import { responseLogProbs } from "../tensor/policy-loss.js";
 import { sampleBatch } from "../tensor/sampler.js";
 import { disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
 import type { SamplingEngine, SamplingOptions, Waiting } from "./sampling-engine.js";
@@ -41,6 +42,7 @@ export function tensorSampling({ config, base, maxBatch }: SamplingOptions): Sam
             queue.push({ request, resolve, reject, parameters });
             void drain();
           }),
+        score: (rows) => responseLogProbs(parameters, config, rows),
         free: () => disposeParameters(own),
       };
     },

@@ -24,6 +24,8 @@ const VERDICT_START =
   /^(no+|nope|nah|wrong|incorrect|thanks|thank you|thx|cheers|ok|okay|great|good|nice|yes|yeah|fine|perfect|cool|lovely|correct|right)\s+(.+)$/is;
 const QUESTION_WORD =
   /^(?:what|what's|whats|how|how's|who|who's|whose|whom|when|where|where's|which|why|is|are|am|was|were|do|does|did|has|have|had|isn'?t|aren'?t|wasn'?t|don'?t you|doesn'?t|didn'?t|shall|should (?:i|we|it)|shouldn'?t|may i|can|could|would|will) /;
+const FROM_NOW_ON = /\b(?:next time|from now on|in (?:the )?future|going forward)\b/;
+const NO_DUTY = /^you (?:must|have to|'?ve got to) be (?:joking|kidding|mad|crazy|wrong|mistaken|right)\b/;
 const WHY_NOT_YOU = /^why (?:didn'?t|don'?t|did not|do not|not|haven'?t|can'?t) (?:you )?(?:just )?/i;
 
 const STRONG =
@@ -48,7 +50,7 @@ const FRAGMENT =
   /^(?:in|as|with|without|no|by|using) (?:\S+ ){0,4}\S+$|^\S+(?: \S+){0,2} only$|^\S{3,}er$|^(?:in|as) an? (?:\S+ ){0,3}\S+$/;
 const FRAGMENT_EXCEPT = /^(?:yes|no|another|one more|next|again|help|go on|continue|more|try|once)$|\bagain\b/;
 const TASK_VERB =
-  /^(?:(?:please|pls|plz|now|then|next|also) )*(?:compute|calculate|add|subtract|multiply|divide|split|sum|convert|translate|write|draft|find|book|order|plan|summari[sz]e|name|list|spell|suggest|recommend|tell|give|show|make|get|send|open|run|check|search|look|create|draw|read|help|set|remind|buy|play|explain|describe|solve|work out|count|compare|pick|choose|rank|sort|fix|try|do|let's|lets|define|estimate|factor|simplify|prove|cancel|schedule|design|build|generate|another|one more)\b/;
+  /^(?:(?:please|pls|plz|now|then|next|also) )*(?:compute|calculate|add|subtract|multiply|divide|split|sum|convert|translate|write|draft|find|book|order|plan|summari[sz]e|name|list|spell|suggest|recommend|tell|give|show|make|get|send|open|run|check|search|look|create|draw|read|help|set|remind|buy|play|explain|describe|solve|work out|count|compare|pick|choose|rank|sort|fix|try|do|let's|lets|define|estimate|factor|simplify|prove|cancel|schedule|design|build|generate|swap|replace|change|another|one more)\b/;
 
 /** Splits a reply into clauses and says what each does. Empty for a reply without words. */
 export function readClauses(reply: string): readonly Clause[] {
@@ -100,13 +102,16 @@ function classify(text: string, contrast: boolean, asked: boolean): Clause[] {
   if (whyNot && isInstruction(wordsOf(trimmed.slice(whyNot[0].length))))
     return [clause("instruction", trimmed.slice(whyNot[0].length))];
   const bare = withoutLeadIn(trimmed);
-  if (isInstruction(wordsOf(bare)) && !(asked && QUESTION_WORD.test(`${wordsOf(bare)} `)))
-    return [clause("instruction", bare)];
+  const doing = TASK_VERB.test(wordsOf(bare));
+  const instructs = isInstruction(wordsOf(bare)) || (doing && (contrast || FROM_NOW_ON.test(words)));
+  if (instructs && !(asked && QUESTION_WORD.test(`${wordsOf(bare)} `))) return [clause("instruction", bare)];
   const afterVerdict = VERDICT_START.exec(trimmed);
   const rest = afterVerdict && withoutLeadIn(afterVerdict[2]!);
   if (afterVerdict && rest && isInstruction(wordsOf(rest)))
     return [clause("verdict", afterVerdict[1]!), clause("instruction", rest)];
-  if (asked || (QUESTION_WORD.test(`${words} `) && !/^should (?:be|have)/.test(words))) return [clause("question")];
+  const asks =
+    QUESTION_WORD.test(`${words} `) || (/^(?:so|and|but) /.test(words) && QUESTION_WORD.test(`${wordsOf(bare)} `));
+  if (asked || (asks && !/^should (?:be|have)/.test(words))) return [clause("question")];
   if (TASK_VERB.test(words) || (ARITHMETIC.test(words) && !/[=]|\b(?:is|it's|equals)\b/.test(words)))
     return [clause("task")];
   return [clause("statement")];
@@ -120,6 +125,7 @@ function isVerdict(words: string): boolean {
 }
 
 function isInstruction(words: string): boolean {
+  if (NO_DUTY.test(words)) return false;
   if (STRONG.test(words) && !STRONG_EXCEPT.test(words)) return true;
   if (JUST.test(words) && !JUST_EXCEPT.test(words) && words.includes(" ")) return true;
   if (NO_ASPECT.test(words)) return true;

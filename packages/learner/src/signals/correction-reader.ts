@@ -57,7 +57,11 @@ function correctsValue({ kind, words, text }: Clause, response: string, refused:
   if (negated && !VERDICT_WORDS.has(negated) && heard.includes(` ${negated} `)) return -1;
   const found = STATES_VALUE.exec(words);
   const value = found && (found[1] ?? found[2] ?? found[3]);
-  if (value) {
+  const isAsked =
+    kind === "question" &&
+    found?.[3] === undefined &&
+    /^(?:(?:and|so|but) )?(?:is|was|are|does|did|do|will|can) /.test(words);
+  if (value && !isAsked) {
     const [number] = numbersIn(value);
     if (number !== undefined && said.size > 0) return said.has(number) ? 1 : -1;
     const named = /\b(?:[Ii]t|[Tt]hat|answer)\b.*?\b\p{Lu}\p{L}+/u.test(text) || refused || found[3] !== undefined;
@@ -91,7 +95,7 @@ function asksTheSame(request: string, words: string): boolean {
 }
 
 function contentWords(words: string): ReadonlySet<string> {
-  const filler = /^(?:the|a|an|is|are|what|what's|whats|of|to|for|me|please|in|and|so|again|do|does)$/;
+  const filler = /^(?:the|a|an|is|are|what|what's|whats|of|to|for|me|please|in|and|so|then|again|do|does)$/;
   const joined = words.replace(/(?<=\d)\s*([-+*/x×÷^])\s*(?=\d)/g, "$1");
   return new Set(joined.split(/[\s?]+/).filter((token) => token !== "" && !filler.test(token)));
 }

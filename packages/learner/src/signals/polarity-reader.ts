@@ -1,11 +1,12 @@
 import { readClauses } from "./clauses.js";
-import { BARE_NO, BLAME, DOUBT, NOT_BLAME, PRAISE, THANKS } from "./lexicon.js";
+import { BARE_NO, BLAME, BLAMING_SIGN, DOUBT, NOT_BLAME, PRAISE, THANKS } from "./lexicon.js";
 
 /**
  * The polarity of a user's reply: −1 when it blames, +1 when it praises or thanks, undefined when it does neither.
  * Blame outweighs praise, praise before a "but" or beside a wish does not count, and a bare "no" counts unless praise follows it.
  */
 export function readPolarity(reply: string): -1 | 1 | undefined {
+  if (BLAMING_SIGN.test(reply)) return -1;
   const clauses = readClauses(reply);
   const wishes = clauses.some(({ kind }) => kind === "instruction");
   const lastContrast = clauses.findLastIndex(({ contrast }) => contrast);

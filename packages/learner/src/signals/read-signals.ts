@@ -1,5 +1,5 @@
 import type { Signal } from "@afterstate/core";
-import type { HintReader, JudgeRequest, StepJudge } from "../types.js";
+import type { HintReader, JudgeRequest, StepJudge, Verifier } from "../types.js";
 import { asSentence, boundedHint } from "./rule-hint-reader.js";
 
 /**
@@ -22,6 +22,19 @@ export async function readReward(judge: StepJudge, request: JudgeRequest): Promi
       return { kind: "reward", source: judge.name, value, votes, reliability: judge.reliability };
     }
   }
+}
+
+/** What a head guesses of a step before anybody reacts to it. Undefined when it abstains. */
+export async function readGuess(head: StepJudge, request: JudgeRequest): Promise<Signal | undefined> {
+  const { value, votes } = await head.judge(request);
+  return value === undefined
+    ? undefined
+    : { kind: "reward", source: head.name, value, votes, reliability: head.reliability };
+}
+
+/** What a verifier says of a step, with reliability 1. Undefined when that is nothing. */
+export async function readVerdict(verifier: Verifier, request: JudgeRequest): Promise<Signal | undefined> {
+  return given(`verifier:${verifier.name}`, await verifier.verify(request));
 }
 
 /** The advice that a next state gives: what the reader finds in a user's reply, or the correction of an explicit feedback. */

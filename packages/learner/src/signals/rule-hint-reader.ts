@@ -2,8 +2,10 @@ import type { HintReader, JudgeRequest } from "../types.js";
 import { readClauses } from "./clauses.js";
 
 const MAX_HINT_CHARACTERS = 300;
-/** Right hints, or rightly none, on the held-out half of the labelled replies, as its test measures it. */
-const MEASURED_RELIABILITY = 0.963;
+/** Characters of a reply that rules read. */
+const MAX_CHARACTERS = 8_000;
+/** Right hints, or rightly none, on the held-out labelled replies, as their test measures it. */
+const MEASURED_RELIABILITY = 0.951;
 
 /** Reads hindsight advice off a user's reply by rules: its instructions, in the user's own words. */
 export function ruleHintReader(): HintReader {
@@ -33,6 +35,8 @@ export function boundedHint(sentences: readonly string[]): string | undefined {
 
 function readHint({ nextState }: JudgeRequest): string | undefined {
   if (nextState.kind !== "user") return undefined;
-  const instructions = readClauses(nextState.text).filter(({ kind }) => kind === "instruction");
+  const instructions = readClauses(nextState.text.slice(0, MAX_CHARACTERS)).filter(
+    ({ kind }) => kind === "instruction",
+  );
   return boundedHint([...new Set(instructions.map(({ text }) => asSentence(text)))]);
 }

@@ -4,8 +4,10 @@ import { readCorrection } from "./correction-reader.js";
 import { readInstruction } from "./instruction-reader.js";
 import { readPolarity } from "./polarity-reader.js";
 
-/** Right verdicts of the panel on the held-out half of the labelled replies, as its test measures it. */
-const MEASURED_RELIABILITY = 0.945;
+/** Right among the panel's verdicts on the held-out labelled steps, as their test measures it. */
+const MEASURED_RELIABILITY = 0.871;
+/** Characters of a text that rules read. */
+const MAX_CHARACTERS = 8_000;
 
 /**
  * A panel of three rule readers over request, response and next state: polarity of the reply, correction or re-ask, and
@@ -32,11 +34,10 @@ export function lastUserText(messages: readonly Message[]): string {
 function judgeByRules({ messages, response, nextState }: JudgeRequest): Verdict {
   switch (nextState.kind) {
     case "user": {
-      const votes = [
-        readPolarity(nextState.text),
-        readCorrection(lastUserText(messages), response, nextState.text),
-        readInstruction(nextState.text),
-      ];
+      const [asked, answered, reply] = [lastUserText(messages), response, nextState.text].map((text) =>
+        text.slice(0, MAX_CHARACTERS),
+      );
+      const votes = [readPolarity(reply!), readCorrection(asked!, answered!, reply!), readInstruction(reply!)];
       return majority(votes.filter((vote) => vote !== undefined));
     }
     case "tool":

@@ -4,7 +4,6 @@ import type { JudgeRequest } from "../types.js";
 import { readClauses } from "./clauses.js";
 import { numbersIn } from "./correction-reader.js";
 import { modelHintReader } from "./model-hint-reader.js";
-import { parseVote, prmJudge } from "./prm-judge.js";
 import { readHint, readReward } from "./read-signals.js";
 import { boundedHint, ruleHintReader } from "./rule-hint-reader.js";
 import { majority, ruleJudge } from "./rule-judge.js";
@@ -114,30 +113,6 @@ describe("hint readers", () => {
     ).toBe("Give only the number.");
     expect(await modelHintReader({ model: answering("NONE"), reliability: 0.9 }).read(asked(reply))).toBeUndefined();
     expect(await modelHintReader({ model: answering(), reliability: 0.9 }).read(asked(reply))).toBeUndefined();
-  });
-});
-
-describe("the process reward model", () => {
-  it.each([
-    ["VOTE: +1", 1],
-    ["It says -1 at first.\nVote: 0", 0],
-    ["**VOTE:** −1", -1],
-    ["1", 1],
-    ["VOTE: 10", undefined],
-    ["good", undefined],
-  ])("parses %j", (answer, vote) => {
-    expect(parseVote(answer)).toBe(vote);
-  });
-
-  it("shows the model request, response and next state, and counts only valid votes", async () => {
-    const model = answering("VOTE: -1", "I cannot say");
-    const judge = prmJudge({ model, votes: 3, reliability: 0.8 });
-    const verdict = await judge.judge(asked({ kind: "user", text: "it is 25" }));
-    expect(verdict).toEqual({ value: -1, votes: [-1] });
-    for (const part of ["What is 48 / 2?", "The answer is 24.", "it is 25"]) expect(model.prompts[0]).toContain(part);
-    expect(
-      (await prmJudge({ model, votes: 1, reliability: 0.8 }).judge(asked(toolResult(true)))).value,
-    ).toBeUndefined();
   });
 });
 

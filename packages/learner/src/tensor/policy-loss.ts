@@ -13,6 +13,8 @@ export interface PolicyLossRow {
   readonly advantages: readonly number[];
   /** The prompt with the hint in it; absent when there is none. */
   readonly teacherPromptIds?: readonly number[];
+  /** What the hint counts, 0–1. Default 1. */
+  readonly teacherWeight?: number;
 }
 
 /** Numbers of {@link policyLoss}. */
@@ -60,7 +62,7 @@ export interface Lesson {
    * What the hint counts at a response token of a hinted row: how much likelier the teacher was to come there than the policy, at
    * most 1; 0 elsewhere. What the teacher says after a token that it would not have chosen is no advice. [P]
    *
-   *   h_t = min(1, Π_{s<t} π_teacher(a_s) / π_old(a_s))
+   *   h_t = u min(1, Π_{s<t} π_teacher(a_s) / π_old(a_s)),  u = `teacherWeight`
    */
   readonly weight: Float32Array;
   /** log π_teacher − log π_old of the sampled tokens of hinted rows; 0 elsewhere. [P] */
@@ -134,7 +136,7 @@ async function prepareLesson(
   for (const { row, index } of hinted) {
     let prefix = 0;
     for (const [, at] of countedPositions(tokens.seq, index, row)) {
-      weight[at] = Math.exp(Math.min(0, prefix));
+      weight[at] = (row.teacherWeight ?? 1) * Math.exp(Math.min(0, prefix));
       delta[at] = teacherLogProbs[at]! - oldLogProbs[at]!;
       prefix += delta[at]!;
     }

@@ -60,6 +60,10 @@ export function fakePolicy(size = 64): FakePolicy {
       throw new AgentError("model/failed", "the fake policy has no model");
     },
     encodePrompt: fakePrompt,
+    score: async (version, responses) => {
+      known(version);
+      return responses.map(({ ids }) => ids.map(() => -1));
+    },
     dispose() {},
   };
 }

@@ -29,6 +29,7 @@ export interface LoggedAgent {
   /** One run: its prompt is the next state of the session's last step. @returns the episode's id. */
   run(request: {
     readonly sessionId: string;
+    readonly userId?: string;
     readonly prompt: string;
     readonly steps: readonly WrittenStep[];
     readonly policyVersion: string;
@@ -76,13 +77,13 @@ export function loggedAgent(log: EventLog): LoggedAgent {
       events: bus,
       emit,
     },
-    async run({ sessionId, prompt, steps, policyVersion }) {
+    async run({ sessionId, userId, prompt, steps, policyVersion }) {
       await endLast(sessionId, { kind: "user", text: prompt });
       const session = sessions.get(sessionId) ?? { episodes: 0, context: [], last: 0 };
       sessions.set(sessionId, session);
       const episodeId = `${sessionId}/${session.episodes++}`;
       const at = (stepIndex: number) => ({ sessionId, episodeId, stepIndex, policyVersion });
-      await say("episode-start", at(-1), { prompt, seed: 0 });
+      await say("episode-start", at(-1), { prompt, ...(userId !== undefined && { userId }), seed: 0 });
       let added: Message[] = [{ role: "user", content: prompt }];
       if (session.context.at(-1)?.role === "assistant") added = [session.context.pop()!, ...added];
       for (const [index, step] of steps.entries()) {

@@ -34,7 +34,8 @@ export function engineUpdates(
       return {
         async prepare(rows, { teach }) {
           const batch = preparePolicyBatch(machine, trainable.scorer, scorer, rows, { teach, room });
-          if (batch.reference !== undefined) room -= 4 * batch.oldLogProbs.length * config.vocab_size;
+          const held = batch.reference === undefined ? 0 : 4 * batch.oldLogProbs.length * config.vocab_size;
+          room -= held;
           return {
             counted: new Float32Array(batch.oldLogProbs.length).fill(1),
             oldLogProbs: batch.oldLogProbs,
@@ -50,7 +51,10 @@ export function engineUpdates(
               withReference(machine, scorer, batch, (reference) =>
                 batchStatistics(machine, trainable.scorer, batch, reference),
               ),
-            dispose: batch.dispose,
+            dispose() {
+              room += held;
+              batch.dispose();
+            },
           };
         },
         agreement: async () => trainable.agreement(),

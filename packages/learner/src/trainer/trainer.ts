@@ -1,15 +1,19 @@
 import { AgentError } from "@afterstate/core";
 import { type Machine, openMachine } from "../engine/machine.js";
+import { TRUNCATED_BY_TOKEN } from "../objectives/off-policy.js";
 import { openBackend } from "../tensor/backend.js";
 import { assertWeightsFit, type TransformerConfig } from "../tensor/transformer-config.js";
 import type { PolicyTrainer, PolicyWeights, UpdateRequest, UpdateResult } from "../types.js";
+import { correctStale } from "./behaviour-correction.js";
 import { engineUpdates } from "./engine-update.js";
 import { microBatches, tokenBudget } from "./micro-batches.js";
 import { objectiveTerms, type SampledBatch } from "./objective-terms.js";
+import { openPace, type Pace } from "./pace.js";
 import type { UpdateEngine } from "./policy-update.js";
 import { scheduledShare } from "./scheduled-share.js";
 import { SignalShare } from "./signal-share.js";
 import { tensorUpdates } from "./tensor-update.js";
+import { confineStep } from "./trust-region.js";
 
 /** AdamW as in PPO practice. */
 const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
@@ -19,23 +23,36 @@ const ADAM = { beta1: 0.9, beta2: 0.99, epsilon: 1e-8 };
  *
  * @param base the frozen weights under the adapters, for a config with `lora`; not needed otherwise.
  * @param machine what the CPU engine computes on, disposed with the trainer. Default: one of its own.
+ * @param pace what holds updates between their passes. Default: one of this thread.
  */
 export async function createTrainer(
   config: TransformerConfig,
   base?: PolicyWeights,
   machine?: Machine,
+  pace: Pace = openPace(),
 ): Promise<PolicyTrainer> {
   const frozen = config.lora === undefined ? undefined : requireBase(config, base);
   const backend = await openBackend();
   const engine =
     backend.name === "wasm"
-      ? engineUpdates(machine ?? openMachine(backend), backend.description, config, frozen)
+      ? engineUpdatesOn(machine ?? openMachine(backend), backend.description, config, frozen)
       : tensorUpdates(backend.description, config, frozen);
   return {
     backend: engine.description,
-    update: (request) => update(engine, request, tokenBudget(config)),
+    update: (request) => confinedUpdate(engine, request, tokenBudget(config), pace),
+    hold: (held) => pace.hold(held),
     dispose: async () => engine.dispose(),
   };
+}
+
+/** With BLAS the number of threads decides how products are cut, and with that how sums are rounded: it is part of the description. */
+function engineUpdatesOn(
+  machine: Machine,
+  description: string,
+  config: TransformerConfig,
+  frozen: PolicyWeights | undefined,
+): UpdateEngine {
+  return engineUpdates(machine, `${description}, ${machine.lanes} threads`, config, frozen);
 }
 
 function requireBase(config: TransformerConfig, base: PolicyWeights | undefined): PolicyWeights {
@@ -49,18 +66,41 @@ function requireBase(config: TransformerConfig, base: PolicyWeights | undefined)
   return base;
 }
 
+/** One update, shortened to its trust region where it has one. */
+async function confinedUpdate(
+  engine: UpdateEngine,
+  request: UpdateRequest,
+  maxTokens: number,
+  pace: Pace,
+): Promise<UpdateResult> {
+  const result = await update(engine, request, maxTokens, pace);
+  if (request.trustRegion === undefined) return result;
+  const step = { from: request.weights, to: result.weights };
+  const { weights, numbers } = await confineStep(engine, adamOf(request), request.trustRegion, step, maxTokens);
+  return { ...result, weights, metrics: { ...result.metrics, ...numbers } };
+}
+
 /**
  * One update: old, reference and teacher log-probabilities first, then `epochs` passes over the samples with {@link policyLoss}.
  */
-async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: number): Promise<UpdateResult> {
+async function update(
+  engine: UpdateEngine,
+  request: UpdateRequest,
+  maxTokens: number,
+  pace: Pace,
+): Promise<UpdateResult> {
   const { options } = request;
-  const { schedule, weightDecay = 0 } = options;
+  const { schedule, offPolicy = TRUNCATED_BY_TOKEN } = options;
   const started = performance.now();
-  const weights = engine.open(request, { ...ADAM, weightDecay });
+  const weights = engine.open(request, adamOf(request));
   const stepsBefore = request.optimizer?.get("step")?.data[0] ?? 0;
   const batches: HalfBatch[] = [];
   try {
-    for (const { half, samples } of microBatches(request.samples, maxTokens)) {
+    // An objective has a correction of its own.
+    const version = options.objective === undefined ? request.version : undefined;
+    const corrected = await correctStale(weights, request.samples, version, offPolicy, maxTokens);
+    for (const { half, samples } of microBatches(corrected.samples, maxTokens)) {
+      await pace.passed();
       const rows = samples.map(({ tokens, ...rest }) => ({ ...tokens, ...rest }));
       batches.push({ half, samples, batch: await weights.prepare(rows, { teach: options.distillationWeight > 0 }) });
     }
@@ -72,6 +112,7 @@ async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: n
         options.objective && (await objectiveTerms(batches, options.objective, denominator, epoch === 0));
       let epochLoss = evaluated?.loss ?? 0;
       for (const [i, { half, batch }] of batches.entries()) {
+        await pace.passed();
         epochLoss += await batch.accumulate({ ...options, denominator }, half, evaluated?.terms[i]);
       }
       if (!Number.isFinite(epochLoss)) {
@@ -97,6 +138,7 @@ async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: n
         gradientNorm: gradientNorm / Math.max(1, steps),
         signalShare: share.value,
         ...drift,
+        ...corrected.numbers,
         teacherDelta: teacherDelta(batches),
         seconds: (performance.now() - started) / 1000,
       },
@@ -105,6 +147,10 @@ async function update(engine: UpdateEngine, request: UpdateRequest, maxTokens: n
     for (const { batch } of batches) batch.dispose();
     weights.dispose();
   }
+}
+
+function adamOf({ options: { weightDecay = 0 } }: UpdateRequest) {
+  return { ...ADAM, weightDecay };
 }
 
 interface HalfBatch extends SampledBatch {

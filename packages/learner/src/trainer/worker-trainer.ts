@@ -2,6 +2,7 @@ import { Worker } from "node:worker_threads";
 import { AgentError } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
 import type { PolicyTrainer, PolicyWeights, UpdateResult } from "../types.js";
+import { sharedPace } from "./pace.js";
 import { sharedRequest } from "./shared-weights.js";
 
 type Reply =
@@ -21,8 +22,9 @@ interface Pending {
  * @throws AgentError `learner/trainer-failed` when the thread does not start.
  */
 export async function createWorkerTrainer(config: TransformerConfig, base?: PolicyWeights): Promise<PolicyTrainer> {
+  const held = new Int32Array(new SharedArrayBuffer(4));
   const worker = new Worker(new URL("./trainer-worker.js", import.meta.url), {
-    workerData: { config, ...(config.lora !== undefined && { base }) },
+    workerData: { config, held, ...(config.lora !== undefined && { base }) },
   });
   const pending = new Map<number, Pending>();
   let [next, disposed] = [0, false];
@@ -67,6 +69,7 @@ export async function createWorkerTrainer(config: TransformerConfig, base?: Poli
         pending.set(id, { resolve: settle(resolve), reject: settle(reject) });
         worker.postMessage({ id, request: sharedRequest(request) });
       }),
+    hold: sharedPace(held).hold,
     async dispose() {
       disposed = true;
       await worker.terminate();

@@ -31,7 +31,8 @@ async function writeFlushed(path: string, content: string | Uint8Array): Promise
   }
 }
 
-async function flushFolder(path: string): Promise<void> {
+/** Makes what was renamed in a folder last. */
+export async function flushFolder(path: string): Promise<void> {
   const folder = await open(path, "r");
   try {
     await folder.sync();

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { EMPTY_CREDIT } from "../credit/step-credit.js";
 import type { PolicyWeights } from "../types.js";
+import type { BatchRecord } from "./batch-record.js";
 import { bootstrapInterval, judgeCandidate } from "./gate.js";
 import { NO_COUNTS, type ServingPointer, type VersionManifest } from "./version-manifest.js";
 import { openVersionStore } from "./version-store.js";
@@ -25,9 +26,21 @@ const manifest = (number: number, promoted = true): VersionManifest => ({
   gate: { accepted: 1 },
   metrics: { loss: -0.5 },
   learned: { offset: number * 10, consumed: [`a/${number}`], credit: EMPTY_CREDIT },
+  batch: number,
+});
+const batch = (number: number): BatchRecord => ({
+  sequence: number,
+  after: number - 1,
+  episodes: [{ episodeId: `a/${number}`, offset: number * 10, signals: [] }],
+  samples: manifest(number).samples,
+  dropped: [],
+  counts: { ...NO_COUNTS, updates: number },
 });
 const pointer = (number: number): ServingPointer => ({
   sequence: number,
+  line: 0,
+  lastBatch: number,
+  unlearnedUpTo: 0,
   version: number === 0 ? "base" : `v${number}`,
   ancestors: number === 0 ? [] : manifest(number).ancestors,
   lastNumber: number,
@@ -39,7 +52,10 @@ const pointer = (number: number): ServingPointer => ({
 
 async function threeVersions() {
   const store = await openVersionStore(folder);
-  for (const number of [1, 2, 3]) await store.write(manifest(number), arrays(number), arrays(-number));
+  for (const number of [1, 2, 3]) {
+    await store.write(manifest(number), arrays(number), arrays(-number));
+    await store.writeBatch(batch(number));
+  }
   await store.point(pointer(3));
   return store;
 }
@@ -72,7 +88,7 @@ describe("the version store", () => {
     await mkdir(join(folder, "v4.tmp"));
     await writeFile(join(folder, "serving.tmp"), "{");
     const store = await openVersionStore(folder);
-    expect((await readdir(folder)).sort()).toEqual(["serving", "v1", "v2", "v3"]);
+    expect((await readdir(folder)).sort()).toEqual(["batches", "serving", "v1", "v2", "v3"]);
     expect((await store.recover("base")).pointer).toEqual(pointer(3));
   });
 
@@ -100,7 +116,9 @@ describe("the version store", () => {
         version: "v2",
         lastNumber: 3,
         learned: manifest(2).learned,
-        counts: { updates: 3 },
+        sequence: 3,
+        lastBatch: 2,
+        counts: { updates: 2 },
       });
       expect(recovery.problems).toMatchObject([{ code: "checkpoint/corrupt" }]);
       expect(recovery.problems[0]!.message).toContain(join("v3", "model.safetensors"));
@@ -169,7 +187,7 @@ describe("the version store", () => {
 
   it("prunes old versions, never the serving one, and keeps the optimizer of that one alone", async () => {
     const store = await threeVersions();
-    await store.prune(1, "v1");
+    await store.prune(1, ["v1"]);
     expect(await store.versions()).toEqual(["v1", "v3"]);
     expect(await store.optimizer("v1")).toEqual(arrays(-1));
     expect(await store.optimizer("v3")).toBeUndefined();
