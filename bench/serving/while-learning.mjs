@@ -131,6 +131,7 @@ async function converse(client, session, think, isOver, requests) {
   for (let leaves = false; !isOver(); ) {
     let answer;
     for (let step = 0; step < MAX_STEPS && answer === undefined; step++) {
+      if (JSON.stringify(messages).length > MAX_CHARACTERS) return;
       const isLast = leaves && step === 0;
       const message = await ask(client, messages, isLast ? { ...headers, "x-session-done": "1" } : headers, requests);
       if (message === undefined) return;
@@ -139,7 +140,7 @@ async function converse(client, session, think, isOver, requests) {
       for (const { id, function: call } of message.tool_calls ?? [])
         messages.push({ role: "tool", tool_call_id: id, content: calculate(call.arguments) });
     }
-    if (answer === undefined || leaves || JSON.stringify(messages).length > MAX_CHARACTERS) return;
+    if (answer === undefined || leaves) return;
     await think();
     const reaction = session.react(answer);
     messages.push({ role: "user", content: reaction.text });
