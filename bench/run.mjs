@@ -15,7 +15,7 @@ const OPTIONS = ["--list", "--no-results", "--help"];
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const filesOf = (kind) => (existsSync(join(here, kind)) ? readdirSync(join(here, kind)) : []);
-const BENCHES = ["speed", "learning", "models", "robustness"]
+const BENCHES = ["speed", "learning", "models", "robustness", "serving"]
   .flatMap((kind) => filesOf(kind).map((file) => `${kind}/${file}`))
   .filter((path) => path.endsWith(".mjs"))
   .map((path) => path.slice(0, -".mjs".length));

@@ -12,7 +12,7 @@ function pathsIn(text: string): readonly string[] {
   return quoted.filter((path) => FOLDERS.test(path) && !path.includes("*"));
 }
 
-describe.each(["README.md", "AGENTS.md", "docs/papers.md"])("%s", (name) => {
+describe.each(["README.md", "AGENTS.md", "docs/papers.md", "docs/gateway.md"])("%s", (name) => {
   const text = readFileSync(join(root, name), "utf8");
 
   it("names only files and folders that exist", () => {

@@ -36,8 +36,11 @@ export interface PolicyRuntime {
   /** Frees a version once its running requests have ended. The serving version cannot be unloaded. */
   unload(version: string): void;
   weights(version: string): PolicyWeights;
-  /** A model that follows `serving`, or stays on one version when it is given. */
-  model(version?: string): LanguageModel;
+  /**
+   * A model that follows `serving`, or stays on one version when it is given. In the background it gives way to requests that somebody waits for: for
+   * measuring a version while another one serves.
+   */
+  model(version?: string, options?: { readonly background?: boolean }): LanguageModel;
   /** What a token writes: its UTF-8 bytes, which need not be whole characters. Empty for one that ends a response. */
   tokenBytes(id: number): Uint8Array;
   /** The prompt ids of a request, as sampling would see them. */

@@ -66,7 +66,10 @@ export function openMetrics(sources: {
   }
   if (report) {
     const read = (one: Gauge) => {
-      for (const [count, value] of Object.entries(report())) if (typeof value === "number") one.set({ count }, value);
+      for (const [count, value] of Object.entries(report())) {
+        if (typeof value === "number") one.set({ count }, value);
+        else if (Array.isArray(value)) one.set({ count }, value.length);
+      }
     };
     gauge(
       "learner",

@@ -60,6 +60,25 @@ describe("continuous batching", () => {
     }
   });
 
+  it("lets requests that nobody waits for give way, and samples them alike", async () => {
+    const { version } = open(64);
+    const ends: string[] = [];
+    const never = new Set<number>();
+    const alone = await version.sample(request([3, 4, 5], 7, { stopIds: never }));
+    const measured = Array.from({ length: 20 }, (_, seed) =>
+      version
+        .sample(request([1, 2], seed, { background: true, stopIds: never }))
+        .finally(() => ends.push("background")),
+    );
+    const background = version.sample(request([3, 4, 5], 7, { background: true, stopIds: never }));
+    await new Promise((resolve) => setImmediate(resolve));
+    await version.sample(request([9], 1, { stopIds: never })).finally(() => ends.push("awaited"));
+    await Promise.all(measured);
+    expect(await background).toEqual(alone);
+    // Eight at a time: the first eight end a token or two before the request that came after them, all others later.
+    expect(ends.indexOf("awaited")).toBe(8);
+  });
+
   it("cuts a long prompt in the same places whatever runs beside it", async () => {
     const config = { ...TINY_CONFIG, max_position_embeddings: 1000 };
     const version = engineSampling(openMachine(), { config, base: undefined, maxBatch: 8 }).load(

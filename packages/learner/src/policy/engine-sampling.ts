@@ -10,6 +10,12 @@ import type { SamplingEngine, SamplingOptions, ScoredRow, Waiting } from "./samp
 
 /** Prompt tokens that one round takes in, and prompts are cut into: what others wait for their next token is bounded by it. */
 const PROMPT_TOKENS = 256;
+/** Prompt tokens that a round takes in at most beyond the first prompt's when nobody waits for any of its responses. */
+const BACKGROUND_PROMPT_TOKENS = 32;
+/** Responses that nobody waits for are sampled so many at a time, */
+const BACKGROUND_ROWS = 8;
+/** and while somebody waits for others, a round of them is followed by a rest so many times as long. */
+const BACKGROUND_REST = 3;
 
 /** A response that is being sampled. */
 interface Running {
@@ -43,6 +49,8 @@ export function engineSampling(
   { config, base, maxBatch, speculation = true }: SamplingOptions,
 ): SamplingEngine {
   const frozen = base && placeFrozen(machine, base);
+  /** Requests that somebody waits for, whatever version answers. */
+  let awaited = 0;
 
   return {
     load(weights) {
@@ -59,10 +67,20 @@ export function engineSampling(
         sampling = true;
         for (;;) {
           await new Promise<void>((resolve) => setImmediate(resolve)); // others get their turn, and may join
-          while (running.length < maxBatch && queue.length > 0 && admit(queue[0]!)) queue.shift();
+          for (
+            let next = nextOf(queue, running);
+            running.length < maxBatch && next >= 0;
+            next = nextOf(queue, running)
+          ) {
+            if (!admit(queue[next]!)) break;
+            queue.splice(next, 1);
+          }
           if (running.length === 0) break;
           try {
-            round(decoder, running, config);
+            const isBackground = running.every(({ waiting }) => waiting.request.background);
+            const startedAt = performance.now();
+            round(decoder, running, config, isBackground ? BACKGROUND_PROMPT_TOKENS : PROMPT_TOKENS);
+            if (isBackground && awaited > 0) await rest(BACKGROUND_REST * (performance.now() - startedAt));
           } catch (cause) {
             for (const { waiting, slot } of running.splice(0)) {
               slot.free();
@@ -88,11 +106,18 @@ export function engineSampling(
       };
 
       return {
-        sample: (request) =>
-          new Promise((resolve, reject) => {
-            queue.push({ request, resolve, reject });
-            void drain();
-          }),
+        async sample(request) {
+          const own = request.background ? 0 : 1;
+          awaited += own;
+          try {
+            return await new Promise((resolve, reject) => {
+              queue.push({ request, resolve, reject });
+              void drain();
+            });
+          } finally {
+            awaited -= own;
+          }
+        },
         async score(rows) {
           scorer ??= createScorer(machine, config, placed);
           return scoreResponses(scorer, rows);
@@ -110,6 +135,14 @@ export function engineSampling(
     },
   };
 }
+
+/** The place in the queue of the request that may run next; -1 for none. */
+function nextOf(queue: readonly Waiting[], running: readonly Running[]): number {
+  const inBackground = running.filter(({ waiting }) => waiting.request.background).length;
+  return queue.findIndex(({ request }) => !request.background || inBackground < BACKGROUND_ROWS);
+}
+
+const rest = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
 /** log π of the tokens of responses, in one pass over all of them. */
 function scoreResponses(scorer: Scorer, rows: readonly ScoredRow[]): readonly (readonly number[])[] {
@@ -129,10 +162,10 @@ function scoreResponses(scorer: Scorer, rows: readonly ScoredRow[]): readonly (r
 }
 
 /** One more token of every response or more, and a part of the prompts that are not in yet. Takes out what has ended. */
-function round(decoder: Decoder, running: Running[], config: TransformerConfig): void {
+function round(decoder: Decoder, running: Running[], config: TransformerConfig, promptTokens: number): void {
   for (const { row } of running) if (row.request.signal?.aborted === true) row.stoppedBy = "abort";
   takeOut(running);
-  const turns = turnsOf(running);
+  const turns = turnsOf(running, promptTokens);
   if (turns.length === 0) return;
   const scores = decoder.decode(turns.map(({ feed }) => feed));
   let at = 0;
@@ -154,8 +187,8 @@ function round(decoder: Decoder, running: Running[], config: TransformerConfig):
 }
 
 /** What each response is given next. Prompts take turns when they are too long together. */
-function turnsOf(running: readonly Running[]): readonly Turn[] {
-  let room = PROMPT_TOKENS;
+function turnsOf(running: readonly Running[], promptTokens: number): readonly Turn[] {
+  let taken = 0;
   return running.flatMap((one): readonly Turn[] => {
     const { row, slot, lookup } = one;
     const { promptIds, maxTokens } = row.request;
@@ -165,8 +198,8 @@ function turnsOf(running: readonly Running[]): readonly Turn[] {
       return [{ one, feed: { slot, ids: [row.ids.at(-1)!, ...draft], each: true }, draft }];
     }
     const part = promptIds.slice(one.fed, one.fed + PROMPT_TOKENS);
-    if (room < PROMPT_TOKENS && part.length > room) return [];
-    room -= part.length;
+    if (taken > 0 && taken + part.length > promptTokens) return [];
+    taken += part.length;
     one.fed += part.length;
     return [{ one, feed: { slot, ids: part }, draft: [] }];
   });

@@ -138,8 +138,10 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
       if (version.requests === 0) free(id, version);
     },
     weights: (id) => known(id).weights,
-    model: (pinned) =>
-      policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, sample, options, grammars),
+    model(pinned, { background = false } = {}) {
+      const take = background ? (id: string, request: SampleRequest) => sample(id, { ...request, background }) : sample;
+      return policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, take, options, grammars);
+    },
     tokenBytes(id) {
       written ??= tokenizer.bytes;
       return Buffer.from(stopIds.has(id) ? "" : (written.get(id) ?? ""), "latin1");

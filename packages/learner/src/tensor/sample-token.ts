@@ -22,6 +22,8 @@ export interface SampleRequest {
   /** Default: every token may be sampled. */
   readonly truncation?: Truncation;
   readonly constraint?: TokenConstraint;
+  /** Nobody waits for it: on the CPU engine it gives way to requests that somebody waits for. */
+  readonly background?: boolean;
   readonly signal?: AbortSignal;
   /** Called for every token as it is sampled. Must not throw. */
   readonly onToken?: (id: number) => void;

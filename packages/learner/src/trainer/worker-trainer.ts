@@ -3,6 +3,7 @@ import { AgentError } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
 import type { PolicyTrainer, PolicyWeights, UpdateResult } from "../types.js";
 import { sharedPace } from "./pace.js";
+import { sharedRequest } from "./shared-weights.js";
 
 type Reply =
   | { readonly backend: string }
@@ -66,7 +67,7 @@ export async function createWorkerTrainer(config: TransformerConfig, base?: Poli
             use(value);
           };
         pending.set(id, { resolve: settle(resolve), reject: settle(reject) });
-        worker.postMessage({ id, request });
+        worker.postMessage({ id, request: sharedRequest(request) });
       }),
     hold: sharedPace(held).hold,
     async dispose() {

@@ -1,0 +1,223 @@
+// Time to first token of 64 streaming clients while the policy learns from them, is promoted and rolled back, beside the same load without
+// learning. Clients are the official openai client in this process, the server is another; each client is one simulated user after the
+// other, who asks, reads, thinks, and reacts in words. A request's time is from the call to the first text or tool call that the client
+// sees. Learning is on between two stretches without it. `withinMark`: none refused, none broken, at least 5 promotions, a rollback and
+// 6 versions seen, one version a response, and a p99 of at most 1.5 times that without learning. SECONDS and THINK_MS change the load.
+import { fork } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout as wait } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { createRandom, mixSeed } from "@afterstate/core";
+import { createSimulatedUsers, loadHomework, nameMemory } from "@afterstate/learner/homework";
+import { calculatorTool } from "@afterstate/plugins-tools";
+import { OpenAI } from "openai";
+
+const SERVER = fileURLToPath(new URL("parts/learning-server.mjs", import.meta.url));
+const SEED = 7;
+const CLIENTS = 64;
+const SECONDS = Number(process.env.SECONDS ?? 180);
+/** Without learning, before and after: a third of the time each. */
+const SECONDS_BESIDE = SECONDS / 3;
+/** Mean of an exponential distribution. */
+const THINK_MS = Number(process.env.THINK_MS ?? 5000);
+const WARM_UP_SECONDS = 5;
+const BATCH_EPISODES = Number(process.env.BATCH_EPISODES ?? 48);
+const ROLLBACK_AFTER_PROMOTIONS = 6;
+const MAX_STEPS = 4;
+/** A user whose conversation is longer than the policy reads has had enough of it. */
+const MAX_CHARACTERS = 600;
+const MARKS = { ratio: 1.5, promotions: 5, rollbacks: 1, versions: 6 };
+
+const schema = calculatorTool.input["~standard"].jsonSchema.input({ target: "draft-2020-12" });
+const tools = [
+  { type: "function", function: { name: "calculator", description: calculatorTool.description, parameters: schema } },
+];
+const homework = loadHomework();
+
+const off = await startServer("off");
+const live = await startServer("live");
+process.stderr.write(`${live.ready.backend}, trainer ${live.ready.trainer}\n`);
+const before = await load(off, SECONDS_BESIDE, 1);
+const learning = await load(live, SECONDS, 2);
+await live.stop();
+const after = await load(off, SECONDS_BESIDE, 3);
+await off.stop();
+
+const beside = { requests: [...before.requests, ...after.requests], loops: [before.loop, after.loop] };
+const [with_, without] = [summarise(learning.requests, SECONDS), summarise(beside.requests, 2 * SECONDS_BESIDE)];
+const promotions = live.told.filter(({ type }) => type === "promotion").length;
+const rollbacks = live.told.filter(({ type }) => type === "rollback").length;
+const versions = new Set(learning.requests.flatMap((one) => one.versions));
+const p99Ratio = with_.firstTokenMs.p99 / without.firstTokenMs.p99;
+const clean = [with_, without].every(({ refused, broken, mixed }) => refused + broken + mixed === 0);
+for (const { code, message } of live.told.filter(({ type }) => type === "trouble"))
+  process.stderr.write(`${code}: ${message}\n`);
+console.log(
+  JSON.stringify({
+    clients: CLIENTS,
+    seconds: SECONDS,
+    thinkMs: THINK_MS,
+    backend: live.ready.backend,
+    learning: with_,
+    without,
+    p99Ratio: round(p99Ratio),
+    updates: live.told.filter(({ type }) => type === "update").length,
+    promotions,
+    rollbacks,
+    versions: versions.size,
+    eventLoopMs: { learning: learning.loop, without: beside.loops },
+    withinMark:
+      clean &&
+      p99Ratio <= MARKS.ratio &&
+      promotions >= MARKS.promotions &&
+      rollbacks >= MARKS.rollbacks &&
+      versions.size >= MARKS.versions,
+  }),
+);
+
+async function startServer(mode) {
+  const child = fork(SERVER, [mode, SEED, BATCH_EPISODES], { stdio: ["ignore", 2, "inherit", "ipc"] });
+  const told = [];
+  const [ready] = await once(child, "message");
+  child.on("message", (message) => told.push(message));
+  return {
+    ready,
+    told,
+    child,
+    async stop() {
+      child.send("stop");
+      await once(child, "exit");
+    },
+  };
+}
+
+/** Holds conversations for a time. @returns every request that was measured, and the event loop of the server. */
+async function load({ ready, told, child }, seconds, part) {
+  const client = new OpenAI({ baseURL: `${ready.url}/v1`, apiKey: "none", maxRetries: 0 });
+  const users = createSimulatedUsers(homework, { seed: SEED, firstSession: 100_000 * part });
+  const requests = [];
+  const start = performance.now() + WARM_UP_SECONDS * 1000;
+  const end = start + seconds * 1000;
+  const isOver = () => performance.now() >= end;
+  const clients = Array.from({ length: CLIENTS }, async (_, index) => {
+    const random = createRandom(mixSeed(SEED, part, index));
+    const think = () => wait(-Math.log(1 - random.next()) * THINK_MS);
+    await wait(random.next() * THINK_MS);
+    while (!isOver()) await converse(client, users.session(), think, isOver, requests);
+  });
+  await wait(WARM_UP_SECONDS * 1000);
+  child.send("measure");
+  let rolledBack = false;
+  while (!isOver()) {
+    await wait(250);
+    const promotions = told.filter(({ type }) => type === "promotion").length;
+    if (rolledBack || promotions < ROLLBACK_AFTER_PROMOTIONS) continue;
+    rolledBack = true;
+    child.send("rollback");
+  }
+  child.send("measured");
+  await Promise.all(clients);
+  const { p99, max } = told.findLast(({ type }) => type === "event-loop");
+  return { requests: requests.filter(({ at }) => at >= start), loop: { p99: round(p99), max: round(max) } };
+}
+
+/** One session: the question, the answer, the reaction, and so on until the user leaves. */
+async function converse(client, session, think, isOver, requests) {
+  const messages = [
+    { role: "system", content: nameMemory(session.name) },
+    { role: "user", content: session.opening },
+  ];
+  const headers = { "x-session-id": `${session.sessionId}` };
+  for (let leaves = false; !isOver(); ) {
+    let answer;
+    for (let step = 0; step < MAX_STEPS && answer === undefined; step++) {
+      if (JSON.stringify(messages).length > MAX_CHARACTERS) return;
+      const isLast = leaves && step === 0;
+      const message = await ask(client, messages, isLast ? { ...headers, "x-session-done": "1" } : headers, requests);
+      if (message === undefined) return;
+      messages.push(message);
+      if (!message.tool_calls) answer = message.content;
+      for (const { id, function: call } of message.tool_calls ?? [])
+        messages.push({ role: "tool", tool_call_id: id, content: calculate(call.arguments) });
+    }
+    if (answer === undefined || leaves) return;
+    await think();
+    const reaction = session.react(answer);
+    messages.push({ role: "user", content: reaction.text });
+    leaves = reaction.leaves;
+  }
+}
+
+/** One request, measured. @returns the message, or undefined when there was none. */
+async function ask(client, messages, headers, requests) {
+  const at = performance.now();
+  const one = {
+    at,
+    firstTokenMs: undefined,
+    totalMs: undefined,
+    chunks: 0,
+    versions: [],
+    refused: false,
+    broken: false,
+  };
+  requests.push(one);
+  let content = "";
+  let calls;
+  try {
+    const request = { model: "embedded", messages, tools, stream: true, max_tokens: 48 };
+    const { data, response } = await client.chat.completions.create(request, { headers }).withResponse();
+    const versions = new Set([response.headers.get("x-policy-version")]);
+    let finished = false;
+    for await (const { choices, system_fingerprint, model } of data) {
+      versions.add(system_fingerprint);
+      versions.add(model.split("@")[1]);
+      const { delta, finish_reason } = choices[0];
+      if (delta.content || delta.tool_calls) one.firstTokenMs ??= performance.now() - at;
+      if (delta.content) one.chunks += 1;
+      content += delta.content ?? "";
+      if (delta.tool_calls) calls = delta.tool_calls.map(({ index, ...call }) => call);
+      finished ||= finish_reason !== null;
+    }
+    one.versions = [...versions];
+    one.broken = !finished;
+  } catch (cause) {
+    one.refused = cause.status !== undefined;
+    one.broken = !one.refused;
+    process.stderr.write(`${cause.message}\n`);
+    return undefined;
+  }
+  one.totalMs = performance.now() - at;
+  one.firstTokenMs ??= one.totalMs; // an answer without a word
+  return calls ? { role: "assistant", content: content || null, tool_calls: calls } : { role: "assistant", content };
+}
+
+function calculate(text) {
+  try {
+    return String(calculatorTool.execute(JSON.parse(text)));
+  } catch (cause) {
+    return String(cause.message);
+  }
+}
+
+function summarise(requests, seconds) {
+  const count = (of) => requests.filter(of).length;
+  const spread = (of) => {
+    const sorted = requests.flatMap((one) => of(one) ?? []).sort((a, b) => a - b);
+    const at = (share) => round(sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))]);
+    return { p50: at(0.5), p90: at(0.9), p99: at(0.99), max: at(1) };
+  };
+  return {
+    requests: requests.length,
+    requestsPerSecond: round(requests.length / seconds),
+    refused: count(({ refused }) => refused),
+    broken: count(({ broken }) => broken),
+    /** Responses whose parts named more than one version. */
+    mixed: count(({ versions }) => versions.length > 1),
+    firstTokenMs: spread(({ firstTokenMs }) => firstTokenMs),
+    totalMs: spread(({ totalMs }) => totalMs),
+  };
+}
+
+function round(number) {
+  return Math.round(number * 100) / 100;
+}
