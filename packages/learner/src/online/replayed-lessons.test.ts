@@ -28,6 +28,7 @@ function episode(
     episodeId: question,
     sessionId: question,
     offset: 0,
+    startedAt: 0,
     steps: [
       {
         of: { episodeId: question, stepIndex: 0 },
