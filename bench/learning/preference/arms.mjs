@@ -3,6 +3,8 @@ import { FEW_SAMPLES } from "@afterstate/learner";
 
 /** Rewards alone: the better of 3e-4 and 6e-4; without hints there is nothing to replay and no teacher. */
 const REWARD_UPDATE = { ...FEW_SAMPLES.update, learningRate: 3e-4 };
+/** Where text carries the preference the weights have time: at 6e-4 they forgot in between to do what the text says. */
+const BESIDE_TEXT = { ...FEW_SAMPLES.update, learningRate: 3e-4 };
 
 /**
  * `users`: how many there are. Where weights learn alone, all sessions but a few are of different people, and strangers are asked for.
@@ -15,5 +17,10 @@ export const ARMS = {
   hybrid: { users: 40, sessions: 60, learner: { ...FEW_SAMPLES, signals: "hybrid" } },
   control: { users: 40, sessions: 60, learner: { ...FEW_SAMPLES, signals: "hybrid", control: "shuffled-votes" } },
   text: { users: 1, sessions: 63, text: true, learner: { signals: "hybrid", batchEpisodes: 1e9 } },
-  "text and weights": { users: 1, sessions: 63, text: true, learner: { ...FEW_SAMPLES, signals: "hybrid" } },
+  "text and weights": {
+    users: 1,
+    sessions: 63,
+    text: true,
+    learner: { ...FEW_SAMPLES, signals: "hybrid", update: BESIDE_TEXT },
+  },
 };

@@ -11,6 +11,12 @@ const SIGNIFICANT = 0.05;
 export function summarise(results) {
   const of = (arm) => results.filter((result) => result.arm === arm).sort((a, b) => a.seed - b.seed);
   const until = (arm) => of(arm).map(({ sessions, budget }) => sessions ?? budget);
+  /** Over the seeds that both have. */
+  const before = (fewer, more) => {
+    const pairs = of(fewer).flatMap((a) => of(more).flatMap((b) => (a.seed === b.seed ? [[a, b]] : [])));
+    const [a, b] = [0, 1].map((side) => pairs.map((pair) => pair[side].sessions ?? pair[side].budget));
+    return pairedPermutation(a, b);
+  };
   const arms = [...new Set(results.map(({ arm }) => arm))].map((arm) => ({
     arm,
     seeds: of(arm).length,
@@ -25,10 +31,7 @@ export function summarise(results) {
     }),
   }));
   const one = (name) => arms.find(({ arm }) => arm === name);
-  const tests = {
-    hybridBeforeReward: pairedPermutation(until("hybrid"), until("reward")),
-    hybridBeforeHints: pairedPermutation(until("hybrid"), until("hints")),
-  };
+  const tests = { hybridBeforeReward: before("hybrid", "reward"), hybridBeforeHints: before("hybrid", "hints") };
   const best = Math.max(...arms.map(({ success }) => success.mean));
   const learning = ["hybrid", "text and weights"];
   const marks = {
