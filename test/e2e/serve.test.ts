@@ -1,4 +1,6 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { openEventLog } from "@afterstate/core";
@@ -91,6 +93,44 @@ describe("npx afterstate serve", () => {
     });
     for (const one of [program, behind.program]) one.kill("SIGTERM");
     await Promise.all([program.ended, behind.program.ended]);
+  }, 60_000);
+
+  it("learns in words in front of a model that lives elsewhere", async () => {
+    const asked: { messages: { role: string; content: string }[] }[] = [];
+    const hosted = createServer((request, response) => {
+      let body = "";
+      request.on("data", (part) => {
+        body += part;
+      });
+      request.on("end", () => {
+        asked.push(JSON.parse(body));
+        const chunk = { id: "1", object: "chat.completion.chunk", created: 0, model: "hosted" };
+        const choices = [
+          { index: 0, delta: { role: "assistant", content: "The answer is 42." }, finish_reason: "stop" },
+        ];
+        response.writeHead(200, { "content-type": "text/event-stream" });
+        response.end(`data: ${JSON.stringify({ ...chunk, choices })}\n\ndata: [DONE]\n\n`);
+      });
+    });
+    const port = await new Promise<number>((resolve) => {
+      hosted.listen(0, "127.0.0.1", () => resolve((hosted.address() as AddressInfo).port));
+    });
+    const options = ["--upstream", `http://127.0.0.1:${port}/v1`, "--model", "hosted", "--try", "Take your time."];
+    const { client, program } = await serve(...options);
+    const say = (...messages: OpenAI.ChatCompletionMessageParam[]) =>
+      client.chat.completions.create({ model: "hosted", messages });
+    const wish = { role: "user", content: "Just the number, please." } as const;
+    await say(question);
+    await say(question, { role: "assistant", content: "The answer is 42." }, wish);
+    // The wish is read off the log beside the requests: it is asked again until it is known.
+    const seenLater = async () => {
+      await say({ role: "user", content: `What is ${asked.length} + 7?` });
+      return asked.at(-1)!.messages[0]!.content;
+    };
+    await expect.poll(seenLater, { timeout: 20_000 }).toContain("Just the number, please.");
+    program.kill("SIGTERM");
+    expect((await program.ended).code).toBe(0);
+    hosted.close();
   }, 60_000);
 
   it("refuses what it does not understand with one sentence", async () => {

@@ -3,7 +3,7 @@ import { parseOptions } from "./options.js";
 
 describe("the options of npx afterstate serve", () => {
   it("are what is said, keys from the environment among them", () => {
-    const args = ["serve", "--key", "one-key-here", "--port", "0", "--learner", "reward"];
+    const args = ["serve", "--key", "one-key-here", "--port", "0", "--learner", "reward", "--try", "Be brief."];
     expect(parseOptions(args, { AFTERSTATE_KEYS: "second-key, third-key" })).toEqual({
       kind: "run",
       options: {
@@ -11,6 +11,7 @@ describe("the options of npx afterstate serve", () => {
         port: 0,
         host: "127.0.0.1",
         learner: "reward",
+        tries: ["Be brief."],
         rank: 16,
         seed: 1,
       },
@@ -25,6 +26,8 @@ describe("the options of npx afterstate serve", () => {
     [["serve", "--learner", "often"], "--learner takes off, reward, hints, hybrid"],
     [["serve", "--upstream", "http://127.0.0.1:1"], "--upstream needs the name of a model"],
     [["serve", "--upstream", "nowhere", "--model", "m"], "--upstream takes a URL"],
+    [["serve", "--try", "a", "--try", "a"], "--try takes texts that are not empty and all different"],
+    [["serve", "--try", "a", "--learner", "off"], "--try goes with a --learner that is not off"],
     [["serve", "--rank", "4"], "--rank goes with a --model"],
     [["serve", "--data", ""], "--data takes no empty text"],
     [["serve", "--what"], "--what"],

@@ -1,7 +1,7 @@
 import { parseArgs } from "node:util";
 import { AgentError, messageOf } from "@afterstate/core";
 
-/** Which signals train; `off` nothing. */
+/** Which signals train the weights; `off`: nothing learns at all. */
 export type LearnerMode = "off" | "reward" | "hints" | "hybrid";
 
 /** What the person at the terminal asked for. */
@@ -18,6 +18,8 @@ export interface ServeOptions {
   /** Absent: a folder that is removed at the end. */
   readonly data?: string;
   readonly learner: LearnerMode;
+  /** Instructions of which the better ones are to be found out. */
+  readonly tries: readonly string[];
   readonly seed: number;
 }
 
@@ -32,8 +34,9 @@ const EMBEDDED = "embedded";
 
 const HELP = `npx afterstate serve [options]
 
-Serves a model by OpenAI's chat completions API. Any OpenAI client works unchanged, and the model learns from what comes
-next in its conversations: what users say, and what tools give back.
+Serves a model by OpenAI's chat completions API. Any OpenAI client works unchanged, and what comes next in its conversations
+(what users say, and what tools give back) is learned from: by weights, where the model is here, and by text that each
+user's requests are given besides.
 
   --model M            a Hugging Face folder, a .gguf file or a Hugging Face id (default ${EMBEDDED}: the policy that ships)
   --upstream URL       pass on to another OpenAI-compatible server instead, under the name of --model; its key: OPENAI_API_KEY
@@ -41,7 +44,8 @@ next in its conversations: what users say, and what tools give back.
   --host H             address to listen on; others than this machine's own need keys (default ${DEFAULTS.host})
   --key K              a bearer key that clients send; may be given several times; or AFTERSTATE_KEYS=K,K,…
   --data DIR           keep the event log and the policy versions there, and go on from them
-  --learner MODE       off, reward, hints or hybrid (default ${DEFAULTS.learner})
+  --learner MODE       what weights learn from: reward, hints or hybrid; off: nothing learns (default ${DEFAULTS.learner})
+  --try TEXT           an instruction to try; may be given several times: sessions get one or none, and what works gets more
   --rank N             rank of the adapters that learn over --model (default ${DEFAULTS.rank})
   --seed N             (default ${DEFAULTS.seed})
   --help               this text
@@ -71,6 +75,10 @@ export function parseOptions(args: readonly string[], environment: NodeJS.Proces
   const fromEnvironment = (environment.AFTERSTATE_KEYS ?? "").split(",").map((key) => key.trim());
   const learner = values.learner ?? DEFAULTS.learner;
   const mode = MODES.find((one) => one === learner);
+  const tries = values.try ?? [];
+  if (tries.some((text) => text.trim() === "") || new Set(tries).size < tries.length)
+    throw bad("--try takes texts that are not empty and all different");
+  if (tries.length > 0 && mode === "off") throw bad("--try goes with a --learner that is not off");
   if (mode === undefined) throw bad(`--learner takes ${MODES.join(", ")}, not "${learner}"`);
   return {
     kind: "run",
@@ -80,6 +88,7 @@ export function parseOptions(args: readonly string[], environment: NodeJS.Proces
       host: values.host ?? DEFAULTS.host,
       keys: [...(values.key ?? []), ...fromEnvironment.filter((key) => key !== "")],
       learner: mode,
+      tries,
       seed: integer("--seed", values.seed, DEFAULTS.seed, 0, 4_294_967_295),
       ...(model !== undefined && { model }),
       ...(upstream !== undefined && { upstream }),
@@ -103,6 +112,7 @@ function parse(args: readonly string[]) {
         key: { type: "string", multiple: true },
         data: text,
         learner: text,
+        try: { type: "string", multiple: true },
         rank: text,
         seed: text,
         help: { type: "boolean" },

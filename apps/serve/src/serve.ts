@@ -52,12 +52,16 @@ export async function serve(options: ServeOptions, tell: (line: string) => void)
     });
     opened.push(() => gateway.close());
     const { url } = await gateway.listen(port, host);
-    const learns = learner ? `${options.learner}: learns from what comes next` : "off";
+    const learns = [
+      ...(learner ? [`weights (${options.learner})`] : []),
+      "text",
+      ...(options.tries.length > 0 ? ["which instruction to give"] : []),
+    ];
     const lines = [
       `Afterstate serves ${name} at ${url}/v1`,
       `  backend   ${backend}`,
       `  versions  ${policy ? policy.versions.map((version) => (version === policy.serving ? `${version} (serving)` : version)).join(", ") : "none: the model lives elsewhere"}`,
-      `  learner   ${learns}`,
+      `  learns    ${options.learner === "off" ? "nothing" : learns.join(", ")}`,
       `  keys      ${keys.length === 0 ? "none: this machine alone is answered" : keys.length}`,
       `  data      ${options.data ?? "none: what is learned is gone at the end (--data keeps it)"}`,
     ];

@@ -1,11 +1,14 @@
 import { basename, join } from "node:path";
 import { type EventLog, type LanguageModel, openaiModel, type Plugin } from "@afterstate/core";
 import {
+  banditDecider,
   baseOf,
   claimFolder,
   createWorkerTrainer,
   EMBEDDED_POLICY,
+  instructionDecision,
   LORA_TARGETS,
+  learnedText,
   type OnlineLearner,
   type OnlineLearnerOptions,
   onlineLearner,
@@ -17,6 +20,7 @@ import {
   readPolicyFolder,
   ruleHintReader,
   ruleJudge,
+  signalReader,
 } from "@afterstate/learner";
 import type { ServeOptions } from "./options.js";
 
@@ -50,7 +54,10 @@ export async function openModel(options: ServeOptions, folder: string, log: Even
   const { model: source, upstream, learner: mode, seed } = options;
   if (upstream !== undefined && source !== undefined) {
     const model = openaiModel({ model: source, baseURL: upstream });
-    return { name: source, model, plugins: [], backend: upstream, dispose: async () => {} };
+    const text = learnedText({ log, seed });
+    const reader = signalReader({ log, judge: ruleJudge(), hintReader: ruleHintReader(), attribution: text });
+    const plugins = mode === "off" ? [] : [text, reader, ...deciders(options, log)];
+    return { name: source, model, plugins, backend: upstream, dispose: async () => {} };
   }
   const files =
     source === undefined ? readPolicyFolder(EMBEDDED_POLICY) : withAdapters(await download(source), options.rank);
@@ -58,6 +65,7 @@ export async function openModel(options: ServeOptions, folder: string, log: Even
   const maxTokens = Math.min(MAX_TOKENS, Math.floor(files.config.max_position_embeddings / 2));
   const policy = await openPolicy(files, source === undefined ? {} : { maxTokens, temperature: TEMPERATURE });
   const base = files.config.lora === undefined ? undefined : files.weights;
+  const text = learnedText({ log, seed });
   const trainer = mode === "off" ? undefined : await createWorkerTrainer(files.config, base);
   const learner =
     trainer === undefined || mode === "off"
@@ -68,6 +76,7 @@ export async function openModel(options: ServeOptions, folder: string, log: Even
           log,
           judge: ruleJudge(),
           hintReader: ruleHintReader(),
+          attribution: text,
           store: await openVersionStore(join(folder, "policies")),
           mode: "live",
           signals: mode,
@@ -77,7 +86,7 @@ export async function openModel(options: ServeOptions, folder: string, log: Even
   return {
     name: source === undefined ? EMBEDDED_NAME : nameOf(source),
     model: policy.model(),
-    plugins: learner === undefined ? [] : [learner],
+    plugins: learner === undefined ? [] : [text, learner, ...deciders(options, log)],
     backend: policy.backend,
     policy,
     ...(learner !== undefined && { learner }),
@@ -86,6 +95,12 @@ export async function openModel(options: ServeOptions, folder: string, log: Even
       await trainer?.dispose();
     },
   };
+}
+
+/** Who finds out which of the instructions to try is the better one. */
+function deciders({ tries, seed }: ServeOptions, log: EventLog): readonly Plugin[] {
+  if (tries.length === 0) return [];
+  return [{ name: "instructions", decisions: [instructionDecision(tries)] }, banditDecider({ log, seed })];
 }
 
 /** A Hugging Face id as it is; of a file or folder its own name. */

@@ -29,6 +29,7 @@ export * from "./credit/token-returns.js";
 export * from "./credit/token-spans.js";
 export * from "./decisions/bandit-decider.js";
 export * from "./decisions/decision-report.js";
+export * from "./decisions/instruction-decision.js";
 export * from "./decisions/learned-decision.js";
 export * from "./decisions/off-policy-value.js";
 export * from "./environments/rollout-environment.js";

@@ -2,6 +2,7 @@ import { createRandom, type StepRef, type ToolDefinition } from "@afterstate/cor
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { CreditState } from "../credit/step-credit.js";
+import { matterFirst, wishesOf } from "../text/wish.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { LearningSignals } from "../versions/batch-record.js";
 import type { DropReason } from "../versions/drop-reason.js";
@@ -46,7 +47,7 @@ type Sample = TrainingSample & { readonly offset: number };
 /** The samples of a batch of episodes, and what was left out. */
 export interface Batch {
   readonly samples: readonly Sample[];
-  /** Of earlier episodes that are taught again. */
+  /** What is taught again: steps of earlier episodes, and steps that were sampled with guidance with it in sight. */
   readonly replayed: readonly Sample[];
   readonly credit: CreditState;
   /** The wishes that stand after the batch. */
@@ -86,7 +87,7 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     const { guidance = "" } = options.absorbsGuidance ? step : {};
     if (!isTaught || (own === "" && guidance !== "" && steps.some(({ reward = 0 }) => reward < 0))) return "";
     if (replay === undefined) return [guidance, own].filter(Boolean).join(" ");
-    return withHint(withHint(hints, guidance), own).join(" ");
+    return matterFirst(withHint(withHint(hints, guidance), own).flatMap(wishesOf)).join(" ");
   };
   const dropped: { of: StepRef; reason: DropReason }[] = [];
   const sampleOf = (
@@ -118,10 +119,28 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     }),
   );
   // What a teacher says does not age as a reward does.
-  const replayed = (isTaught ? (replay?.episodes ?? []) : []).flatMap((episode) =>
+  const earlier = isTaught ? (replay?.episodes ?? []) : [];
+  const replayed = earlier.flatMap((episode) =>
     episode.steps.map((step) => sampleOf(episode, step, [])).filter((sample) => typeof sample !== "string"),
   );
-  return { samples, replayed, credit: credited.state, hints, dropped };
+  const taught = [...samples, ...replayed].filter(({ teacherPromptIds }) => teacherPromptIds !== undefined);
+  const reminders = options.absorbsGuidance && replay ? remindersOf([...episodes, ...earlier], taught) : [];
+  return { samples, replayed: [...replayed, ...reminders], credit: credited.state, hints, dropped };
+}
+
+/**
+ * Taught steps that were sampled with guidance once more, behind the prompt that they were sampled from: the weights take in what the
+ * guidance says and are not to unlearn, with it in sight, to do what it says. The teacher sees what the policy sees.
+ */
+function remindersOf(episodes: readonly JudgedEpisode[], taught: readonly Sample[]): Sample[] {
+  const isTaught = new Set(taught.map(({ of }) => `${of.episodeId}#${of.stepIndex}`));
+  return episodes.flatMap(({ steps, offset }) =>
+    steps.flatMap(({ of, policyVersion, tokens, guidance }) => {
+      if (tokens === undefined || guidance === undefined || !isTaught.has(`${of.episodeId}#${of.stepIndex}`)) return [];
+      const advantages = tokens.ids.map(() => 0);
+      return [{ of, offset, policyVersion, tokens, advantages, teacherPromptIds: tokens.promptIds }];
+    }),
+  );
 }
 
 /**

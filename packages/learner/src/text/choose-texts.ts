@@ -2,7 +2,7 @@ import { mixSeed } from "@afterstate/core";
 import { readClauses } from "../signals/clauses.js";
 import { isFor, isOwn, type LearnedText, type TextState } from "./learned-text-state.js";
 import { relevance } from "./relevance.js";
-import { contradicts, isSameWish, termsOf, type Wish, wishesOf } from "./wish.js";
+import { contradicts, isSameWish, matterFirst, termsOf, type Wish, wishesOf } from "./wish.js";
 
 /** At most so much is said to the model besides. */
 export const MOST_TEXTS = 3;
@@ -53,7 +53,7 @@ export function chooseTexts(
     );
   const taken: Wish[] = [...saidNow];
   let count = 0;
-  const shown: string[] = [];
+  const shown: LearnedText[] = [];
   const trials: { text: LearnedText; shown: boolean }[] = [];
   let length = 0;
   for (const { text } of ranked) {
@@ -67,9 +67,9 @@ export function chooseTexts(
     const isTrial = text.state === "candidate";
     const isShown = !isTrial || mixSeed(trialSeed!, text.id) % 2 === 0;
     if (isTrial) trials.push({ text, shown: isShown });
-    if (isShown) shown.push(text.text);
+    if (isShown) shown.push(text);
   }
-  return { guidance: shown.length > 0 ? shown.join(" ") : undefined, trials };
+  return { guidance: shown.length > 0 ? matterFirst(shown).join(" ") : undefined, trials };
 }
 
 function fits({ when }: LearnedText, asked: readonly string[]): boolean {

@@ -1,4 +1,4 @@
-import { FILLER, SYNONYMS, TOPICS } from "./wish-words.js";
+import { FILLER, MATTERS_OF_TASTE, SYNONYMS, TOPICS } from "./wish-words.js";
 
 /** One thing that somebody wants of the answers to come. */
 export interface Wish {
@@ -36,6 +36,13 @@ export function isSameWish(a: Wish, b: Wish): boolean {
 export function contradicts(a: Wish, b: Wish): boolean {
   if (a.topic !== b.topic) return false;
   return areOpposed(a, b) || (a.topic !== "other" && !isSameWish(a, b));
+}
+
+/** The texts of wishes as they are best said: how to get at the answer before how to put it; otherwise in their order. */
+export function matterFirst(wishes: readonly Pick<Wish, "text" | "topic">[]): readonly string[] {
+  return wishes
+    .toSorted((a, b) => Number(MATTERS_OF_TASTE.has(a.topic)) - Number(MATTERS_OF_TASTE.has(b.topic)))
+    .map(({ text }) => text);
 }
 
 /** The words of a text that can be searched for or compared: lower case, singular, synonyms folded, without filler. */
