@@ -1,6 +1,13 @@
 // One arm with one seed: the sessions, then after how many of them the preference held.
 import { memoryEventLog } from "@afterstate/core";
-import { learnedText, onlineLearner, openPolicy, ruleHintReader, ruleJudge } from "@afterstate/learner";
+import {
+  learnedText,
+  onlineLearner,
+  openPolicy,
+  ruleHintReader,
+  ruleJudge,
+  unusedToolReader,
+} from "@afterstate/learner";
 import { createSimulatedUsers, strangersNames, userName } from "@afterstate/learner/homework";
 import { holdSession, homeworkAgent, measure } from "./classroom.mjs";
 
@@ -23,7 +30,7 @@ export async function runArm(name, arm, { seed, files, homework, trainer }) {
     trainer,
     log,
     judge: ruleJudge(),
-    hintReader: ruleHintReader(),
+    hintReader: [ruleHintReader(), unusedToolReader()],
     mode: "live",
     credit: { decay: 0.97 },
     keepVersions: 1e6,

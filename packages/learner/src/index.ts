@@ -89,6 +89,7 @@ export * from "./signals/read-signals.js";
 export * from "./signals/rule-hint-reader.js";
 export * from "./signals/rule-judge.js";
 export * from "./signals/test-report.js";
+export * from "./signals/unused-tool-reader.js";
 export * from "./signals/verifiers.js";
 export * from "./signals/weigh-signals.js";
 export * from "./signals/wilson-interval.js";

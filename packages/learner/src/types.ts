@@ -216,6 +216,8 @@ export interface JudgeRequest {
   /** What the step was, where that is known. */
   readonly kind?: ActionKind;
   readonly tokens?: TokenRecord;
+  /** What the policy could have called, where that is known. */
+  readonly tools?: readonly ToolDefinition[];
 }
 
 /** Scores one step: −1, 0 or +1 by m votes. A tie or no valid vote abstains: `value` undefined. */

@@ -140,7 +140,7 @@ function hintReadings(
     (nextState.kind === "feedback" ? [undefined] : hintReaders).map((reader, place) => ({
       name: `${index}-hint${place > 0 ? `-${place}` : ""}`,
       async read() {
-        const request = requestOf(step, nextState);
+        const request = { tools, ...requestOf(step, nextState) };
         const found = await readHint(reader, request);
         if (found?.kind !== "hint") return found;
         const correction = {
@@ -167,6 +167,6 @@ function apart(nextState: NextState): readonly NextState[] {
   return nextState.results.map((result) => ({ kind: "tool", results: [result] }));
 }
 
-function requestOf({ messages, response, kind, tokens }: FoldedStep, nextState: NextState): JudgeRequest {
-  return { messages, response, nextState, kind, ...(tokens && { tokens }) };
+function requestOf({ messages, response, kind, tokens, tools }: FoldedStep, nextState: NextState): JudgeRequest {
+  return { messages, response, nextState, kind, ...(tokens && { tokens }), ...(tools && { tools }) };
 }

@@ -1,7 +1,5 @@
 import type { Attribution, CorrectionLayer, EventPayloads } from "@afterstate/core";
-import { readCorrection } from "../signals/correction-reader.js";
-import { readPolarity } from "../signals/polarity-reader.js";
-import { lastUserText } from "../signals/rule-judge.js";
+import { isRejected } from "../signals/rejection.js";
 import type { JudgeRequest } from "../types.js";
 import { isOwn, type TextRules, type TextState } from "./learned-text-state.js";
 import { personalContent } from "./personal-content.js";
@@ -62,11 +60,4 @@ function layerOf(
 function explains({ choice, alternatives }: EventPayloads["decision"], { terms }: Wish): boolean {
   const others = alternatives.filter((alternative) => alternative !== choice).flatMap(termsOf);
   return others.some((term) => terms.includes(term)) || termsOf(choice).some((term) => terms.includes(`-${term}`));
-}
-
-/** Whether the user said that the answer is wrong, wishes apart. */
-function isRejected({ messages, response, nextState }: JudgeRequest): boolean {
-  if (nextState.kind !== "user") return false;
-  const { text } = nextState;
-  return readPolarity(text) === -1 || readCorrection(lastUserText(messages), response, text) === -1;
 }
