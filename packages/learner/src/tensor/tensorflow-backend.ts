@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { messageOf } from "@afterstate/core";
@@ -7,6 +8,8 @@ import * as tf from "@tensorflow/tfjs";
 
 /** Where `npm run setup:tensorflow` puts a tfjs-node that it compiled against a TensorFlow of today. */
 const SET_UP = fileURLToPath(new URL("../../../../.afterstate/tensorflow/tfjs-node", import.meta.url));
+/** Of Linux, where that script runs. */
+const RTLD_NODELETE = 0x1000;
 const PACKAGES = ["@tensorflow/tfjs-node-gpu", "@tensorflow/tfjs-node"];
 
 /** What this file needs of tfjs-node's addon. */
@@ -41,7 +44,7 @@ export function registerTensorflow(): string {
 /** The package's entry point would look for an addon that was downloaded, so its parts are put together here. */
 function registerSetUp(): string {
   require(join(SET_UP, "lib", "napi-v8", "tensorflow_settings.node")); // counts only before the library is loaded
-  const binding = require(join(SET_UP, "lib", "napi-v8", "tfjs_binding.node")) as Binding;
+  const binding = loadToStay(join(SET_UP, "lib", "napi-v8", "tfjs_binding.node")) as Binding;
   const { NodeJSKernelBackend } = require(join(SET_UP, "dist", "nodejs_kernel_backend.js")) as {
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => tf.KernelBackend;
   };
@@ -51,6 +54,16 @@ function registerSetUp(): string {
   }
   tf.registerBackend("tensorflow", () => new NodeJSKernelBackend(binding, PACKAGES[1]!));
   return `TensorFlow ${binding.TF_Version}, ${binding.isUsingGpuDevice() ? "GPU" : "CPU"}`;
+}
+
+/**
+ * Loads an addon that is never unloaded: TensorFlow registers what to do at the end of the process, and the thread that loaded it may end
+ * before.
+ */
+function loadToStay(path: string): unknown {
+  const module = { exports: {} };
+  process.dlopen(module, path, constants.dlopen.RTLD_NOW | RTLD_NODELETE);
+  return module.exports;
 }
 
 /** Whether TensorFlow, being the backend in use, computes on a GPU. */
