@@ -16,9 +16,22 @@ export async function createFolder(path: string, files: Readonly<Record<string, 
   await mkdir(temporary, { recursive: true });
   for (const [name, content] of Object.entries(files)) await writeFlushed(join(temporary, name), content);
   await flushFolder(temporary);
-  await rm(path, { recursive: true, force: true });
+  await removeFolder(path);
   await rename(temporary, path);
   await flushFolder(dirname(path));
+}
+
+/** Removes a folder, if it is there, under a temporary name: it is never there in part. */
+export async function removeFolder(path: string): Promise<void> {
+  const temporary = `${path}.removed.tmp`;
+  await rm(temporary, { recursive: true, force: true });
+  try {
+    await rename(path, temporary);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOENT") return;
+    throw cause;
+  }
+  await rm(temporary, { recursive: true, force: true });
 }
 
 async function writeFlushed(path: string, content: string | Uint8Array): Promise<void> {

@@ -8,7 +8,7 @@ import { EMPTY_CREDIT } from "../credit/step-credit.js";
 import { assertOptimizerFits } from "../tensor/adam.js";
 import type { PolicyWeights } from "../types.js";
 import type { BatchRecord, UpdateDigests } from "./batch-record.js";
-import { createFolder, flushFolder, replaceFile } from "./durable-files.js";
+import { createFolder, flushFolder, removeFolder, replaceFile } from "./durable-files.js";
 import { MODEL_FILE, OPTIMIZER_FILE, sha256, versionFiles } from "./version-files.js";
 import {
   NO_COUNTS,
@@ -294,7 +294,7 @@ function storeOf(directory: string, line: Line): VersionStore {
       const kept = new Set([...all.slice(Math.max(0, all.length - keep)), ...inUse]);
       for (const version of all) {
         const path = join(directory, version);
-        if (!kept.has(version)) await rm(path, { recursive: true, force: true });
+        if (!kept.has(version)) await removeFolder(path);
         else if (!inUse.includes(version)) await rm(join(path, OPTIMIZER_FILE), { force: true });
       }
     },
