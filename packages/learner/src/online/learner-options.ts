@@ -123,13 +123,13 @@ export const DEFAULT_UPDATE: UpdateOptions = {
 };
 
 /**
- * What the embedded policy learns a preference with in some fifteen sessions: updates from two episodes on, which two alone could not bear.
+ * What the embedded policy learns a preference with in some ten sessions: an update for every episode, which one alone could not bear.
  * Steps are of one size, and the reference is the teacher because a policy that teaches itself what stands drifts with its own ear.
  */
 export const FEW_SAMPLES = {
-  batchEpisodes: 2,
+  batchEpisodes: 1,
   replayEpisodes: 16,
-  update: { learningRate: 4e-4, stepSize: "fixed", teacher: "reference" },
+  update: { learningRate: 3e-4, stepSize: "fixed", teacher: "reference" },
 } as const satisfies Partial<OnlineLearnerOptions>;
 
 /** Where a learner stands. */
