@@ -1,5 +1,5 @@
 import { createRandom, mixSeed } from "@afterstate/core";
-import type { PolicyRuntime } from "@afterstate/learner";
+import { type PolicyRuntime, wilsonInterval } from "@afterstate/learner";
 import { type Question, type Style, scoreAnswer, strangersNames } from "@afterstate/learner/homework";
 import { createHomeworkAgent } from "./homework-agent.js";
 import type { Change, Comparison, Estimate, Measurement } from "./progress.js";
@@ -84,20 +84,12 @@ export function compare(before: Outcomes, after: Outcomes, seed: number): Compar
   };
 }
 
-/**
- * A share with its Wilson score interval (Wilson 1927), z = 1.96.
- *
- *   (p + z²/2n ± z √(p(1 − p)/n + z²/4n²)) / (1 + z²/n)
- */
+/** A share with its 95 % interval. */
 export function share(outcomes: readonly number[]): Estimate {
-  const n = outcomes.length;
-  if (n === 0) return { value: 0, low: 0, high: 1, n };
-  const z = 1.96;
-  const p = outcomes.reduce((sum, outcome) => sum + outcome, 0) / n;
-  const centre = p + (z * z) / (2 * n);
-  const spread = z * Math.sqrt((p * (1 - p)) / n + (z * z) / (4 * n * n));
-  const scale = 1 + (z * z) / n;
-  return { value: p, low: Math.max(0, (centre - spread) / scale), high: Math.min(1, (centre + spread) / scale), n };
+  return wilsonInterval(
+    outcomes.reduce((sum, outcome) => sum + outcome, 0),
+    outcomes.length,
+  );
 }
 
 /** The mean of the paired differences with its percentile bootstrap interval. */

@@ -3,7 +3,6 @@ import { createAgent, openEventLog } from "@afterstate/core";
 import {
   baseOf,
   createWorkerTrainer,
-  LORA_TARGETS,
   onlineLearner,
   openPolicy,
   openVersionStore,
@@ -11,6 +10,7 @@ import {
   readPolicy,
   ruleHintReader,
   ruleJudge,
+  withAdapters,
 } from "@afterstate/learner";
 import { memoryBank } from "@afterstate/plugins-memory";
 import { tellUpdates } from "./arm.js";
@@ -103,10 +103,4 @@ function readModel(source: string, report: DemoSurroundings["report"]): Promise<
     ...(hubUrl && { hubUrl }),
     ...(accessToken && { accessToken }),
   });
-}
-
-/** All matrices get adapters that add α ÷ r = 2 times what they are. */
-function withAdapters(files: PolicyFiles, rank: number): PolicyFiles {
-  const lora = { r: rank, lora_alpha: 2 * rank, target_modules: LORA_TARGETS };
-  return { ...files, config: { ...files.config, lora } };
 }

@@ -7,7 +7,6 @@ import {
   createWorkerTrainer,
   EMBEDDED_POLICY,
   instructionDecision,
-  LORA_TARGETS,
   learnedText,
   type OnlineLearner,
   type OnlineLearnerOptions,
@@ -21,6 +20,7 @@ import {
   ruleHintReader,
   ruleJudge,
   signalReader,
+  withAdapters,
 } from "@afterstate/learner";
 import type { ServeOptions } from "./options.js";
 
@@ -112,12 +112,4 @@ function nameOf(source: string): string {
 function download(source: string): Promise<PolicyFiles> {
   const { HF_ENDPOINT: hubUrl, HF_TOKEN: accessToken } = process.env;
   return readPolicy(source, { ...(hubUrl && { hubUrl }), ...(accessToken && { accessToken }) });
-}
-
-/** All matrices get adapters that add α ÷ r = 2 times what they are. */
-function withAdapters(files: PolicyFiles, rank: number): PolicyFiles {
-  return {
-    ...files,
-    config: { ...files.config, lora: { r: rank, lora_alpha: 2 * rank, target_modules: LORA_TARGETS } },
-  };
 }

@@ -8,6 +8,7 @@ export * from "./checkpoints/read-policy.js";
 export * from "./checkpoints/safetensors.js";
 export * from "./checkpoints/source-file.js";
 export * from "./checkpoints/stored-tensor.js";
+export * from "./checkpoints/with-adapters.js";
 export * from "./credit/agent-omit.js";
 export * from "./credit/credit-trajectories.js";
 export * from "./credit/credited-trajectory.js";
