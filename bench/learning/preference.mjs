@@ -17,7 +17,15 @@ const parts = process.argv.slice(2).map((part) => {
   return [arm, SEEDS.filter((seed) => seed >= from && seed <= to)];
 });
 const files = readPolicyFolder(EMBEDDED_POLICY);
-const common = { files, homework: loadHomework(), trainer: await createTrainer(files.config) };
+const common = {
+  files,
+  homework: loadHomework(),
+  trainer: await createTrainer(files.config),
+  // As long as the conversations that the embedded policy knows.
+  maxContextTokens: 90,
+  maxBatch: 128,
+  questions: { check: 100, end: 200 },
+};
 const results = [];
 for (const [arm, seeds] of parts.length > 0 ? parts : Object.keys(ARMS).map((arm) => [arm, SEEDS]))
   for (const seed of seeds) {

@@ -5,15 +5,12 @@ import { memoryBank } from "@afterstate/plugins-memory";
 import { mctsPlanner, numberGame } from "@afterstate/plugins-planning";
 import { calculator } from "@afterstate/plugins-tools";
 
-/** As long as the conversations that the embedded policy knows. */
-const MAX_CONTEXT_TOKENS = 90;
-
 /** An agent that does homework: a calculator, a memory of its users, a planner for the number game, and what is given. */
-export function homeworkAgent({ model, seed, log, plugins = [] }) {
+export function homeworkAgent({ model, maxContextTokens, seed, log, plugins = [] }) {
   return createAgent({
     model,
     seed,
-    maxContextTokens: MAX_CONTEXT_TOKENS,
+    maxContextTokens,
     budget: { maxSteps: 4 },
     plugins: [calculator(), memoryBank(), mctsPlanner({ domains: [numberGame()] }), ...plugins],
     ...(log && { log }),
@@ -35,13 +32,14 @@ export async function holdSession(agent, session) {
 }
 
 /** Shares of held-out questions that are answered rightly, and in the way the users want; each in a session of its own, by one of `names`. */
-export async function measure({ model, questions, preference, names, seed, guidance }) {
+export async function measure({ model, maxContextTokens, questions, preference, names, seed, guidance }) {
   const asLearned = {
     name: "as-learned",
     provides: [GUIDANCE],
     setup: ({ provide }) => provide(GUIDANCE, { advise: () => guidance }),
   };
-  const agent = await homeworkAgent({ model, seed, plugins: guidance === undefined ? [] : [asLearned] });
+  const plugins = guidance === undefined ? [] : [asLearned];
+  const agent = await homeworkAgent({ model, maxContextTokens, seed, plugins });
   try {
     const greet = (name) =>
       agent.stream({ prompt: `I'm ${name}.`, userId: name, sessionId: `greeting-${name}` }).result();

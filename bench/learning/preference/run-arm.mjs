@@ -16,13 +16,20 @@ const GOOD_SESSIONS = 3;
 const HELD_SHARE = 0.8;
 /** It still holds so many sessions later. */
 const LATER = [4, 8, 12];
-const QUESTIONS = { check: 100, end: 200 };
 const STRANGERS = 8;
 
-/** @returns one result of the bench. */
-export async function runArm(name, arm, { seed, files, homework, trainer }) {
+/**
+ * @param setting the policy's `files` and `trainer`, the `homework`, the `seed`, `maxContextTokens` of a conversation, `maxBatch` of requests
+ * side by side, how many held-out `questions` a `check` has and the `end`, and whom `onSession` tells of each.
+ * @returns one result of the bench.
+ */
+export async function runArm(
+  name,
+  arm,
+  { seed, files, homework, trainer, maxContextTokens, maxBatch, questions: asks },
+) {
   const started = performance.now();
-  const policy = await openPolicy(files, { maxBatch: 128 });
+  const policy = await openPolicy(files, { maxBatch });
   const log = memoryEventLog();
   // Every version is kept: they are measured in the end.
   const learner = onlineLearner({
@@ -40,7 +47,8 @@ export async function runArm(name, arm, { seed, files, homework, trainer }) {
     ...arm.learner,
   });
   const text = arm.text ? learnedText({ log, seed }) : undefined;
-  const agent = await homeworkAgent({ model: policy.model(), seed, log, plugins: text ? [text, learner] : [learner] });
+  const plugins = text ? [text, learner] : [learner];
+  const agent = await homeworkAgent({ model: policy.model(), maxContextTokens, seed, log, plugins });
   const errors = [];
   agent.events.on("error", ({ message }) => errors.push(message));
   const users = createSimulatedUsers(homework, { seed, users: arm.users });
@@ -56,16 +64,20 @@ export async function runArm(name, arm, { seed, files, homework, trainer }) {
     await learner.settled();
     await text?.settled();
     good.push(success && preferenceHeld);
+    const seconds = ((performance.now() - started) / 1000).toFixed(0);
+    onSession?.(
+      `  ${held + 1}/${arm.sessions}: ${success ? "right" : "wrong"}, ${preferenceHeld ? "as wanted" : "otherwise"}, ${seconds} s`,
+    );
     states.push({ version: policy.serving, guidance: text?.advise(asked) });
   }
 
-  const questions = homework.drawDistinct("held-out", QUESTIONS.end, seed);
-  const common = { preference: users.preference, names, seed };
+  const questions = homework.drawDistinct("held-out", asks.end, seed);
+  const common = { maxContextTokens, preference: users.preference, names, seed };
   const known = new Map();
   const check = async (sessions) => {
     const { version, guidance } = states[sessions];
     const key = `${version} ${guidance}`;
-    const asIs = { ...common, model: policy.model(version), questions: questions.slice(0, QUESTIONS.check), guidance };
+    const asIs = { ...common, model: policy.model(version), questions: questions.slice(0, asks.check), guidance };
     if (!known.has(key)) known.set(key, await measure(asIs));
     return known.get(key).preference;
   };

@@ -22,6 +22,10 @@ export const METHODS = {
     credit: { credit: ["step", "group"].map((credit) => ({ credit, weight: 1 })), whiten: true },
     judged: true,
   },
+  "step+gigpo": {
+    credit: { credit: ["step", "anchor"].map((credit) => ({ credit, weight: 1 })), gamma: 0.95, whiten: true },
+    judged: true,
+  },
 };
 
 const GROUPS = 4;

@@ -18,7 +18,10 @@ const ROUNDING = 1e-9;
 export interface BatchOptions {
   readonly signals: LearningSignals;
   readonly credit: CreditOptions;
-  /** Votes are permuted among the judged steps of the batch and hints left out: what then still gets better was not learned from reactions. */
+  /**
+   * Votes are permuted among the judged steps of the batch and of `replay`, and hints left out: what then still gets better was not
+   * learned from reactions.
+   */
   readonly shuffledVotes: boolean;
   readonly seed: number;
   /** How many versions behind the serving one a sample is. */
@@ -148,11 +151,14 @@ function remindersOf(episodes: readonly JudgedEpisode[], taught: readonly Sample
  * credited by V) and as unknown at its end; an episode without any evidence is unknown throughout.
  */
 function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (number | undefined)[][] {
-  const judged = episodes.flatMap(({ steps }) => steps.filter(({ evidence }) => evidence));
-  const votes = judged.map(({ reward }) => reward);
-  // Only among steps that were judged: a vote on a step that had none would tell long episodes from short ones.
-  if (options.shuffledVotes) shuffle(votes, options.seed);
-  const given = new Map(judged.map((step, index) => [step, votes[index]]));
+  const judged = judgedSteps(episodes);
+  const given = new Map(judged.map((step) => [step, step.reward]));
+  if (options.shuffledVotes) {
+    // Only among steps that were judged: a vote on a step that had none would tell long episodes from short ones.
+    const votes = [...judged, ...judgedSteps(options.replay?.episodes ?? [])].map(({ reward }) => reward);
+    shuffle(votes, options.seed);
+    for (const [index, step] of judged.entries()) given.set(step, votes[index]);
+  }
   return episodes.map(({ steps }) => {
     if (!steps.some(({ evidence }) => evidence)) return steps.map(() => undefined);
     return steps.map((step, k) => {
@@ -160,6 +166,10 @@ function rewardsOf(episodes: readonly JudgedEpisode[], options: BatchOptions): (
       return said === undefined ? undefined : said + step.shaping;
     });
   });
+}
+
+function judgedSteps(episodes: readonly JudgedEpisode[]): readonly JudgedStep[] {
+  return episodes.flatMap(({ steps }) => steps.filter(({ evidence }) => evidence));
 }
 
 function hintOf(steps: readonly JudgedStep[]): string {

@@ -105,6 +105,20 @@ describe("a batch with earlier episodes", () => {
   });
 });
 
+describe("shuffled votes", () => {
+  it("are of the batch and of the earlier episodes: a batch of one has others to draw from", () => {
+    const earlier = Array.from({ length: 15 }, (_, i) => episode(`1*${i}?`, { reward: -1 }));
+    const votes = Array.from({ length: 200 }, (_, seed) => {
+      const shuffled = { ...options, shuffledVotes: true, seed, replay: { episodes: earlier, hints: [] } };
+      return assembleBatch([episode("6*7?", { reward: 1 })], EMPTY_CREDIT, shuffled).samples[0]!.advantages[0]!;
+    });
+    const own = votes.filter((vote) => vote > 0).length;
+    expect(new Set(votes)).toEqual(new Set([1, -1]));
+    // One in sixteen is its own: 12.5 of 200, and 3.4 either way.
+    expect(Math.abs(own - 12.5)).toBeLessThan(4 * 3.4);
+  });
+});
+
 describe("what was sampled with guidance", () => {
   const lesson = (episodes: JudgedEpisode[], changes: Partial<BatchOptions> = {}) =>
     assembleBatch(episodes, EMPTY_CREDIT, { ...options, ...changes });
