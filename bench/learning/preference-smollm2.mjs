@@ -5,9 +5,9 @@
 import { existsSync } from "node:fs";
 import { createTrainer } from "@afterstate/learner";
 import { loadHomework } from "@afterstate/learner/homework";
+import { SMOLLM2, smollm2Homework } from "./homework/smollm2-homework.mjs";
 import { ARMS } from "./preference/arms.mjs";
 import { runArm } from "./preference/run-arm.mjs";
-import { SMOLLM2, smollm2Homework } from "./preference/smollm2-homework.mjs";
 import { summarise } from "./preference/summary.mjs";
 
 const SEEDS = [1, 2, 3];

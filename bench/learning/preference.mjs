@@ -5,6 +5,7 @@
 //   node bench/learning/preference.mjs [arm=seeds …]     for a part, such as hybrid=1-3; without arguments all of it, with the summary
 import { createTrainer, EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
 import { loadHomework } from "@afterstate/learner/homework";
+import { CONTEXT_TOKENS } from "./homework/classroom.mjs";
 import { ARMS } from "./preference/arms.mjs";
 import { runArm } from "./preference/run-arm.mjs";
 import { summarise } from "./preference/summary.mjs";
@@ -21,8 +22,7 @@ const common = {
   files,
   homework: loadHomework(),
   trainer: await createTrainer(files.config),
-  // As long as the conversations that the embedded policy knows.
-  maxContextTokens: 90,
+  maxContextTokens: CONTEXT_TOKENS,
   maxBatch: 128,
   questions: { check: 100, end: 200 },
 };

@@ -9,7 +9,7 @@ import {
   unusedToolReader,
 } from "@afterstate/learner";
 import { createSimulatedUsers, strangersNames, userName } from "@afterstate/learner/homework";
-import { holdSession, homeworkAgent, measure } from "./classroom.mjs";
+import { holdSession, homeworkAgent, measure } from "../homework/classroom.mjs";
 
 /** Sessions that are right and as wanted, one after the other. */
 const GOOD_SESSIONS = 3;

@@ -5,8 +5,11 @@ import { memoryBank } from "@afterstate/plugins-memory";
 import { mctsPlanner, numberGame } from "@afterstate/plugins-planning";
 import { calculator } from "@afterstate/plugins-tools";
 
+/** As long as the conversations that the embedded policy knows. */
+export const CONTEXT_TOKENS = 90;
+
 /** An agent that does homework: a calculator, a memory of its users, a planner for the number game, and what is given. */
-export function homeworkAgent({ model, maxContextTokens, seed, log, plugins = [] }) {
+export function homeworkAgent({ model, maxContextTokens = CONTEXT_TOKENS, seed, log, plugins = [] }) {
   return createAgent({
     model,
     seed,
