@@ -1,5 +1,5 @@
 // What the results of all arms and seeds say.
-import { interval, mean, pairedPermutation } from "./statistics.mjs";
+import { interval, mean, pairedPermutation } from "../../statistics.mjs";
 
 const MOST_SESSIONS = { hybrid: 40, "text and weights": 3 };
 const HELD_SHARE = 0.8;

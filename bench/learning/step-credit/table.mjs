@@ -1,22 +1,34 @@
-// Prints bench/results/learning-step-credit.jsonl as the table of docs/step-credit.md: the last recipe that was run, or those named.
+// Prints bench/results/learning-step-credit.jsonl as the tables of docs/step-credit.md: the last recipe that was run, or the one named.
 import { readFileSync } from "node:fs";
+import { mean, pairedPermutation } from "../../statistics.mjs";
 
-const FILE = new URL("../../results/learning-step-credit.jsonl", import.meta.url);
-const rows = readFileSync(FILE, "utf8")
+const BUDGET = 60;
+/** Who hears the same: a credit that knows places, and the broadcast beside it. */
+const PAIRS = [
+  ["gigpo", "broadcast"],
+  ...["step", "gigpo-judged", "hiper", "step+broadcast", "step+gigpo"].map((one) => [one, "broadcast-judged"]),
+];
+
+const rows = readFileSync(new URL("../../results/learning-step-credit.jsonl", import.meta.url), "utf8")
   .trim()
   .split("\n")
   .map((line) => JSON.parse(line));
-const recipes = process.argv.length > 2 ? process.argv.slice(2) : [rows.at(-1).recipe];
-const cells = new Map();
-for (const row of rows.filter((row) => recipes.includes(row.recipe))) {
-  const { length, start, noise, control = "", method, seed } = row;
-  const key = [length, start, noise, control, method].join("|");
-  cells.set(key, (cells.get(key) ?? new Map()).set(seed, row));
-}
+const { recipe = rows.at(-1).recipe } = { recipe: process.argv[2] };
+const runs = rows.filter((row) => row.recipe === recipe);
+const methods = [...new Set(runs.map(({ method }) => method))].sort((a, b) => a.localeCompare(b));
+/** One result a seed, the latest. */
+const runsOf = (wanted) => {
+  const found = runs.filter((run) => Object.entries(wanted).every(([name, value]) => run[name] === value));
+  return [...new Map(found.map((run) => [run.seed, run])).values()].sort((a, b) => a.seed - b.seed);
+};
 
-/** Of updates until the mark held; a run that never did is later than all. The interval holds the median with at least 95 %, by order. */
-function median(runs) {
-  const sorted = runs.map(({ reached }) => reached ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b);
+/**
+ * Of updates until the mark held; a run that never did is later than all. The interval holds the median with at least 95 %, by order. Where
+ * not all got there: how many did, and the mean success of all in the end.
+ */
+function cell(found) {
+  if (found.length === 0) return "";
+  const sorted = found.map(({ reached }) => reached ?? Number.POSITIVE_INFINITY).sort((a, b) => a - b);
   const n = sorted.length;
   const of = (x) => (x === Number.POSITIVE_INFINITY ? "never" : `${x}`);
   // P(fewer than k of n below the median), two-sided.
@@ -28,36 +40,48 @@ function median(runs) {
   }
   const [low, high] = k === 0 ? [sorted[0], sorted[n - 1]] : [sorted[k - 1], sorted[n - k]];
   const middle = n % 2 === 1 ? sorted[(n - 1) / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-  return `${of(middle)} [${of(low)}, ${of(high)}]`;
+  const there = sorted.filter(Number.isFinite).length;
+  const updates = there === 0 ? "never" : `${of(middle)} [${of(low)}, ${of(high)}]`;
+  const success = mean(found.map(({ final }) => final));
+  return there === n ? updates : `${updates} ${there}/${n}, ${success.toFixed(2).replace("0.", ".")}`;
 }
 
-const mean = (numbers) => numbers.reduce((sum, x) => sum + x, 0) / numbers.length;
-const lines = [
-  "| calls | start | flipped | credit | seeds | updates to 90 % | got there | success at the end |",
-  "|---|---|---|---|---|---|---|---|",
-];
-const CONTROLS = {
-  shuffled: "rewards shuffled",
-  signed: "−1 for a wrong step",
-  blind: "value without the steps that remain",
-};
-/** Length, start, noise, then controls last. */
-const order = (key) => {
-  const [length, start, noise, control] = key.split("|");
-  return [length.padStart(2), start, Number(noise).toFixed(2), control].join("|");
-};
-for (const [key, bySeed] of [...cells].sort(([a], [b]) => order(a).localeCompare(order(b)))) {
-  const [length, start, noise, control, method] = key.split("|");
-  const runs = [...bySeed.values()];
-  const there = runs.filter(({ reached }) => reached !== null).length;
-  const name = control === "" ? method : `${method}, ${CONTROLS[control]}`;
-  const finals = runs.map(({ final }) => final);
-  lines.push(
-    `| ${length} | ${start} | ${Number(noise) * 100} % | ${name} | ${runs.length} | ${median(runs)} | ${there}/${runs.length} | ${mean(finals).toFixed(2)} [${Math.min(...finals).toFixed(2)}, ${Math.max(...finals).toFixed(2)}] |`,
-  );
+const settings = [...new Set(runs.map(({ length }) => length))].flatMap((length) =>
+  ["knows", "rare"].flatMap((start) => [0, 0.2].map((noise) => ({ length, start, noise, control: undefined }))),
+);
+const label = ({ length, start, noise }) => `| ${length} | ${start} | ${noise * 100} % |`;
+const print = (line = "") => process.stdout.write(`${line}\n`);
+
+print(`| calls | start | flipped | ${methods.join(" | ")} |`);
+print(`|---|---|---|${methods.map(() => "---|").join("")}`);
+for (const setting of settings)
+  print(`${label(setting)} ${methods.map((method) => cell(runsOf({ ...setting, method }))).join(" | ")} |`);
+
+print();
+print("| calls | start | flipped | credit | control | updates to 90 % |");
+print("|---|---|---|---|---|---|");
+const controls = runs.filter(({ control }) => control !== undefined);
+for (const key of new Set(controls.map((run) => JSON.stringify([run.start, run.noise, run.method, run.control])))) {
+  const [start, noise, method, control] = JSON.parse(key);
+  const setting = { length: 4, start, noise, method, control };
+  print(`${label(setting)} ${method} | ${control} | ${cell(runsOf(setting))} |`);
 }
-const measured = recipes.map((recipe) => {
-  const { commit, date } = rows.findLast((row) => row.recipe === recipe);
-  return `Recipe ${recipe}, commit ${commit}, ${date.slice(0, 10)}.`;
-});
-console.log([...lines, "", ...measured].join("\n"));
+
+// What never got there counts as the budget, which favours the slower.
+print();
+print(`| calls | start | flipped | ${PAIRS.map(([one, other]) => `${one} − ${other}`).join(" | ")} |`);
+print(`|---|---|---|${PAIRS.map(() => "---|").join("")}`);
+for (const setting of settings) {
+  const cells = PAIRS.map(([one, other]) => {
+    const [a, b] = [one, other].map((method) => runsOf({ ...setting, method }));
+    const pairs = a.flatMap((x) => b.filter(({ seed }) => seed === x.seed).map((y) => [x, y]));
+    if (pairs.length === 0) return "";
+    const [updates, others] = [0, 1].map((side) => pairs.map((pair) => pair[side].reached ?? BUDGET));
+    const difference = mean(updates) - mean(others);
+    const p = difference < 0 ? pairedPermutation(updates, others) : pairedPermutation(others, updates);
+    return `${difference < 0 ? "−" : "+"}${Math.abs(difference).toFixed(1)} (${Math.min(1, 2 * p).toFixed(3)})`;
+  });
+  print(`${label(setting)} ${cells.join(" | ")} |`);
+}
+const { date, commit } = runs.at(-1);
+print(`\n${runs.length} runs of recipe ${recipe}, commit ${commit}, ${date.slice(0, 10)}.`);
