@@ -1,12 +1,12 @@
 import type { ActionKind } from "@afterstate/core";
 import { describe, expect, it } from "vitest";
-import { creditTrajectories } from "./credit-trajectories.js";
+import { creditEpisodes } from "../testing/credit-episodes.js";
 import type { CreditOptions } from "./credited-trajectory.js";
 import { stepGae, tokenGae } from "./gae.js";
 import { broadcastOutcome } from "./outcome.js";
 import { meanOf, takeIn } from "./running-mean.js";
 import { spreadOverTokens } from "./spread.js";
-import { type CreditedStep, type CreditState, EMPTY_CREDIT, stateKeyOf } from "./step-credit.js";
+import { type CreditedStep, EMPTY_CREDIT, stateKeyOf } from "./step-credit.js";
 
 const options: CreditOptions = { credit: "step", gamma: 1, lambda: 0.5, decay: 0.9 };
 const step = (kind: ActionKind, stateKey: string, reward: number | undefined): CreditedStep => ({
@@ -155,22 +155,3 @@ describe("the running baseline", () => {
     expect(stateKeyOf([...replied, { role: "user", content: "no" }])).toBe("user again");
   });
 });
-
-/** Credit of steps that are one token each, each episode a task of its own. */
-function creditEpisodes(
-  episodes: readonly (readonly CreditedStep[])[],
-  state: CreditState,
-  options: CreditOptions,
-): { readonly advantages: readonly (readonly number[])[]; readonly state: CreditState } {
-  const trajectories = episodes.map((steps, i) => ({
-    id: `${i}`,
-    task: `${i}`,
-    steps: steps.map((step) => ({ ...step, mask: [1], anchor: "" })),
-    terminated: true,
-  }));
-  const credited = creditTrajectories(trajectories, state, options);
-  return {
-    advantages: credited.credits.map((steps) => steps.map(({ advantages }) => advantages[0]!)),
-    state: credited.state,
-  };
-}

@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { creditTrajectories } from "./credit-trajectories.js";
+import { creditEpisodes } from "../testing/credit-episodes.js";
 import type { CreditOptions } from "./credited-trajectory.js";
 import { scaleByKind, takeInMagnitudes } from "./kind-scale.js";
-import { type CreditedStep, type CreditState, EMPTY_CREDIT } from "./step-credit.js";
+import { EMPTY_CREDIT } from "./step-credit.js";
 
 it("rewards are in units of their kind's mean magnitude, whether or not they are 0", () => {
   const batch = { kinds: ["tool", "tool", "answer", "tool"], rewards: [4, -2, 0.5, 0] };
@@ -51,22 +51,3 @@ it("a kind with rewards a hundred times larger changes no other kind's credit, a
     ),
   );
 });
-
-/** Credit of steps that are one token each, each episode a task of its own. */
-function creditEpisodes(
-  episodes: readonly (readonly CreditedStep[])[],
-  state: CreditState,
-  options: CreditOptions,
-): { readonly advantages: readonly (readonly number[])[]; readonly state: CreditState } {
-  const trajectories = episodes.map((steps, i) => ({
-    id: `${i}`,
-    task: `${i}`,
-    steps: steps.map((step) => ({ ...step, mask: [1], anchor: "" })),
-    terminated: true,
-  }));
-  const credited = creditTrajectories(trajectories, state, options);
-  return {
-    advantages: credited.credits.map((steps) => steps.map(({ advantages }) => advantages[0]!)),
-    state: credited.state,
-  };
-}

@@ -8,6 +8,7 @@ import { openTokenizer } from "../policy/tokenizer.js";
 import { openBackend } from "../tensor/backend.js";
 import { responseLogProbs } from "../tensor/policy-loss.js";
 import { initialWeights, uploadWeights } from "../tensor/transformer.js";
+import { PLAIN_UPDATE } from "../testing/plain-update.js";
 import { createTrainer } from "../trainer/trainer.js";
 import type { PolicyWeights, UpdateOptions } from "../types.js";
 import { type CollectOptions, collectRollouts, type TrajectoryGroup } from "./collect-rollouts.js";
@@ -19,18 +20,7 @@ const FILES = chainPolicyFiles();
 const TOKENIZER = openTokenizer(FILES);
 const WEIGHTS = initialWeights(FILES.config, 1);
 const CREDIT: CreditOptions = { credit: "group", gamma: 1, lambda: 0.95, decay: 0.9 };
-const UPDATE: UpdateOptions = {
-  learningRate: 3e-3,
-  stepSize: "fixed",
-  epochs: 2,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0,
-  distillationWeight: 0,
-  distillationClip: 5,
-  gradientClip: 1,
-  lossDenominator: 60,
-};
+const UPDATE: UpdateOptions = { ...PLAIN_UPDATE, learningRate: 3e-3, epochs: 2, lossDenominator: 60 };
 
 beforeAll(async () => {
   await openBackend({ name: "wasm" });

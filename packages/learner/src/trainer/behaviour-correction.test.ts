@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { openBackend } from "../tensor/backend.js";
 import { initialWeights } from "../tensor/transformer.js";
+import { PLAIN_UPDATE } from "../testing/plain-update.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import type { TrainingSample, UpdateOptions } from "../types.js";
 import { createTrainer } from "./trainer.js";
@@ -9,18 +10,7 @@ beforeAll(async () => {
   await openBackend({ name: "wasm" });
 });
 
-const OPTIONS: UpdateOptions = {
-  learningRate: 1e-2,
-  stepSize: "fixed",
-  epochs: 1,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0,
-  distillationWeight: 0,
-  distillationClip: 5,
-  gradientClip: 1e9,
-  lossDenominator: 4,
-};
+const OPTIONS: UpdateOptions = { ...PLAIN_UPDATE, gradientClip: 1e9 };
 const weights = initialWeights(TINY_CONFIG, 5);
 
 const sample = (episode: number, policyVersion: string, more: Partial<TrainingSample> = {}): TrainingSample => ({

@@ -1,6 +1,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { openBackend } from "../tensor/backend.js";
 import { initialWeights } from "../tensor/transformer.js";
+import { PLAIN_UPDATE } from "../testing/plain-update.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import type { TrainingSample, UpdateOptions } from "../types.js";
 import { openPace, type Pace, sharedPace } from "./pace.js";
@@ -10,18 +11,7 @@ beforeAll(async () => {
   await openBackend({ name: "wasm" });
 });
 
-const options: UpdateOptions = {
-  learningRate: 1e-2,
-  stepSize: "noise-scale",
-  epochs: 2,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0.1,
-  distillationWeight: 0,
-  distillationClip: 5,
-  gradientClip: 1,
-  lossDenominator: 4,
-};
+const options: UpdateOptions = { ...PLAIN_UPDATE, stepSize: "noise-scale", epochs: 2, klCoefficient: 0.1 };
 const weights = initialWeights(TINY_CONFIG, 5);
 const samples: readonly TrainingSample[] = [0, 1].map((episode) => ({
   of: { episodeId: `e/${episode}`, stepIndex: 0 },

@@ -2,6 +2,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { liveTensors, openBackend } from "../tensor/backend.js";
 import { responseLogProbs } from "../tensor/policy-loss.js";
 import { initialWeights, uploadWeights } from "../tensor/transformer.js";
+import { PLAIN_UPDATE } from "../testing/plain-update.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import type { PolicyWeights, TrainingSample, UpdateOptions, UpdateResult } from "../types.js";
 import { createTrainer } from "./trainer.js";
@@ -9,19 +10,6 @@ import { createTrainer } from "./trainer.js";
 beforeAll(async () => {
   await openBackend({ name: "wasm" });
 });
-
-const OPTIONS: UpdateOptions = {
-  learningRate: 1e-2,
-  stepSize: "fixed",
-  epochs: 1,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0,
-  distillationWeight: 0,
-  distillationClip: 5,
-  gradientClip: 1,
-  lossDenominator: 4,
-};
 
 const sample = (advantages: readonly number[], more: Partial<TrainingSample> = {}, mask = [1, 1]): TrainingSample => ({
   of: { episodeId: "e/0", stepIndex: 0 },
@@ -40,8 +28,13 @@ describe("an update", () => {
   it("makes rewarded tokens likelier and punished ones less likely", async () => {
     const trainer = await createTrainer(TINY_CONFIG);
     const before = await logProbs(weights);
-    const up = await trainer.update({ weights, reference: weights, samples: [sample([1, 1])], options: OPTIONS });
-    const down = await trainer.update({ weights, reference: weights, samples: [sample([-1, -1])], options: OPTIONS });
+    const up = await trainer.update({ weights, reference: weights, samples: [sample([1, 1])], options: PLAIN_UPDATE });
+    const down = await trainer.update({
+      weights,
+      reference: weights,
+      samples: [sample([-1, -1])],
+      options: PLAIN_UPDATE,
+    });
     (await logProbs(up.weights)).forEach((now, t) => expect(now).toBeGreaterThan(before[t]!));
     (await logProbs(down.weights)).forEach((now, t) => expect(now).toBeLessThan(before[t]!));
   });
@@ -52,7 +45,7 @@ describe("an update", () => {
       weights,
       reference: weights,
       samples: [sample([1, -1])],
-      options: { ...OPTIONS, epochs: 2, klCoefficient: 0.1 },
+      options: { ...PLAIN_UPDATE, epochs: 2, klCoefficient: 0.1 },
     };
     const first = await trainer.update(request);
     const before = liveTensors();
@@ -70,7 +63,7 @@ describe("an update", () => {
         weights,
         reference: initialWeights(TINY_CONFIG, 6),
         samples: [sample([1, poison], { tokens: { ...sample([]).tokens, mask: [1, 0], logProbs: [0, poison] } })],
-        options: { ...OPTIONS, klCoefficient: 0.1 },
+        options: { ...PLAIN_UPDATE, klCoefficient: 0.1 },
       });
     const [clean, poisoned] = [await run(0), await run(1e6)];
     for (const [name, { data }] of clean.weights) expect(poisoned.weights.get(name)!.data).toEqual(data);
@@ -78,7 +71,7 @@ describe("an update", () => {
 
   it("pulls a hinted step towards what the policy says when it sees the hint, and no step without one", async () => {
     const trainer = await createTrainer(TINY_CONFIG);
-    const options = { ...OPTIONS, distillationWeight: 1 };
+    const options = { ...PLAIN_UPDATE, distillationWeight: 1 };
     const [student, teacher] = [await logProbs(weights), await logProbs(weights, [1, 2, 3, 9, 9])];
     const hinted = sample([0, 0], { teacherPromptIds: [1, 2, 3, 9, 9] });
     const taught = await logProbs(
@@ -94,7 +87,7 @@ describe("an update", () => {
   it("stays near the reference when asked to", async () => {
     const trainer = await createTrainer(TINY_CONFIG);
     const run = async (klCoefficient: number) => {
-      const options = { ...OPTIONS, epochs: 20, klCoefficient, clipHigh: 10 };
+      const options = { ...PLAIN_UPDATE, epochs: 20, klCoefficient, clipHigh: 10 };
       return (await trainer.update({ weights, reference: weights, samples: [sample([1, 1])], options })).metrics.kl!;
     };
     expect(await run(10)).toBeLessThan((await run(0)) / 2);
@@ -104,7 +97,7 @@ describe("an update", () => {
     const trainer = await createTrainer(TINY_CONFIG);
     const run = async (second: number, stepSize: UpdateOptions["stepSize"]) => {
       const samples = [sample([1, 1]), sample([second, second], { of: { episodeId: "e/1", stepIndex: 0 } })];
-      const options = { ...OPTIONS, stepSize };
+      const options = { ...PLAIN_UPDATE, stepSize };
       const { metrics, ...result } = await trainer.update({ weights, reference: weights, samples, options });
       const name = "model.layers.0.mlp.down_proj.weight";
       const moved = result.weights.get(name)!.data.some((value, i) => value !== weights.get(name)!.data[i]);
@@ -125,20 +118,20 @@ describe("an update", () => {
     const run = async (options: UpdateOptions, before?: UpdateResult) =>
       trainer.update({ weights, reference: weights, samples: [sample([1, 1])], ...before, options });
     const schedule = { shape: "linear", warmupSteps: 0, totalSteps: 8, finalShare: 0 } as const;
-    const first = await run({ ...OPTIONS, epochs: 2, schedule });
+    const first = await run({ ...PLAIN_UPDATE, epochs: 2, schedule });
     expect(first.optimizer.get("step")!.data[0]).toBe(2);
     // The third and fourth step of eight: 1 − 2/8 and 1 − 3/8 of the rate.
-    const second = await run({ ...OPTIONS, schedule }, first);
-    const alike = await run({ ...OPTIONS, learningRate: OPTIONS.learningRate * 0.75 }, first);
+    const second = await run({ ...PLAIN_UPDATE, schedule }, first);
+    const alike = await run({ ...PLAIN_UPDATE, learningRate: PLAIN_UPDATE.learningRate * 0.75 }, first);
     for (const [name, { data }] of alike.weights) expect(second.weights.get(name)!.data).toEqual(data);
-    const third = await run({ ...OPTIONS, schedule }, second);
-    const alsoAlike = await run({ ...OPTIONS, learningRate: OPTIONS.learningRate * 0.625 }, second);
+    const third = await run({ ...PLAIN_UPDATE, schedule }, second);
+    const alsoAlike = await run({ ...PLAIN_UPDATE, learningRate: PLAIN_UPDATE.learningRate * 0.625 }, second);
     for (const [name, { data }] of alsoAlike.weights) expect(third.weights.get(name)!.data).toEqual(data);
   });
 
   it("decays matrices when asked to, and nothing else", async () => {
     const trainer = await createTrainer(TINY_CONFIG);
-    const options = { ...OPTIONS, weightDecay: 0.5 };
+    const options = { ...PLAIN_UPDATE, weightDecay: 0.5 };
     const still = await trainer.update({ weights, reference: weights, samples: [sample([0, 0])], options });
     // No advantage, no gradient: w (1 − .01 · .5)
     for (const [name, { data, shape }] of still.weights) {
@@ -153,7 +146,7 @@ describe("an update", () => {
       weights,
       reference: weights,
       samples: [sample([Number.NaN, 1])],
-      options: OPTIONS,
+      options: PLAIN_UPDATE,
     });
     await expect(update).rejects.toMatchObject({ code: "learner/non-finite-loss" });
   });

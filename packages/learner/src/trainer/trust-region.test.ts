@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import { openBackend } from "../tensor/backend.js";
 import { packTokens, sequenceLogits } from "../tensor/sequence-log-probs.js";
 import { initialWeights, uploadWeights } from "../tensor/transformer.js";
+import { PLAIN_UPDATE } from "../testing/plain-update.js";
 import { TINY_CONFIG } from "../testing/tiny-config.js";
 import type { PolicyWeights, TrainingSample, UpdateOptions } from "../types.js";
 import { createTrainer } from "./trainer.js";
@@ -11,18 +12,7 @@ beforeAll(async () => {
   await openBackend({ name: "wasm" });
 });
 
-const OPTIONS: UpdateOptions = {
-  learningRate: 5e-2,
-  stepSize: "fixed",
-  epochs: 2,
-  clipLow: 0.2,
-  clipHigh: 0.2,
-  klCoefficient: 0,
-  distillationWeight: 0,
-  distillationClip: 5,
-  gradientClip: 1,
-  lossDenominator: 4,
-};
+const OPTIONS: UpdateOptions = { ...PLAIN_UPDATE, learningRate: 5e-2, epochs: 2 };
 const weights = initialWeights(TINY_CONFIG, 5);
 const sample: TrainingSample = {
   of: { episodeId: "e/0", stepIndex: 0 },
