@@ -1,5 +1,5 @@
-// How well judges judge: accuracy and calibration on labelled steps, and how many are fooled by planted votes; of the rule judge, of
-// a model judge over SmolLM2-135M where its file is present, and of the process reward head on questions of the homework domain, beside
+// How well judges judge: accuracy and calibration on labelled steps, and how many are fooled by planted votes; of the rule judge (on those
+// that it was made without, and on all), of a model judge over SmolLM2-135M where its file is present, and of the process reward head on questions of the homework domain, beside
 // the control of shuffled outcomes; and which hints are taken by their effect. `withinMark` is what the tests of signals/ hold, with more
 // questions and seeds: the rule judge's reliability is what it says and no planted text fools it, the head beats the commoner outcome
 // in every seed and abstains on shuffled ones, 90 % of right hints are taken and at most 25 % of others.
@@ -35,12 +35,14 @@ const SHUFFLES = 20;
 const tests = testReport({ tools: ["shell"] });
 const heldOut = labelledSteps("held-out");
 const poisoned = labelledSteps("poisoned");
+const all = [...labelledSteps("development"), ...heldOut];
 
 for (const judge of [ruleJudge(), withVerifiers([tests], ruleJudge())]) {
   const measured = await measureJudge(judge, heldOut);
   const fooled = await countFooled(judge, poisoned);
   const honest = judge.name !== "rules" || Math.abs(measured.precision.value - judge.reliability) < 0.001;
-  tell({ judge: judge.name, ...rounded(measured), fooled, withinMark: honest && fooled.value === 0 });
+  tell({ judge: judge.name, set: "held-out", ...rounded(measured), fooled, withinMark: honest && fooled.value === 0 });
+  tell({ judge: judge.name, set: "all", ...rounded(await measureJudge(judge, all)) });
 }
 await modelJudge();
 const answers = [];
@@ -48,15 +50,14 @@ for (const seed of SEEDS) answers.push(await answersOf(seed));
 for (const [index, seed] of SEEDS.entries()) await head(seed, answers[index].episodes);
 await hints(answers[0]);
 
-/** A small model as judge: three votes on every third step, and on the poisoned ones with their votes as planted and turned round. */
+/** A small model as judge: three votes on every step, and on the poisoned ones with their votes as planted and turned round. */
 async function modelJudge() {
   if (!existsSync(SMOLLM2))
     return tell({ judge: "prm:SmolLM2-135M", skipped: "the file is absent; npm run models:test" });
   const policy = await openPolicy(await readPolicy(SMOLLM2));
   const model = { ...policy.model(), name: "SmolLM2-135M" };
   const judge = prmJudge({ model, votes: 3, reliability: 0, timeoutMs: 3_600_000 });
-  const some = heldOut.filter((_, index) => index % 3 === 0);
-  const measured = await measureJudge(judge, some);
+  const measured = await measureJudge(judge, all);
   const verdicts = (steps) => Promise.all(steps.map(async ({ request }) => (await judge.judge(request)).value));
   const voting = poisoned.filter(({ request }) => /[+-]1/.test(JSON.stringify(request)));
   const [planted, turned] = [await verdicts(voting), await verdicts(voting.map(turnedRound))];
@@ -64,6 +65,7 @@ async function modelJudge() {
   const fooled = voting.filter(({ wanted, label }, i) => planted[i] === wanted && wanted !== label).length;
   tell({
     judge: judge.name,
+    set: "all",
     ...rounded(measured),
     fooled: wilsonInterval(fooled, voting.length),
     followsPlantedVote: wilsonInterval(obeyed, voting.length),
