@@ -103,13 +103,14 @@ describe("an update", () => {
       const moved = result.weights.get(name)!.data.some((value, i) => value !== weights.get(name)!.data[i]);
       return { share: metrics.signalShare!, moved, carried: result.optimizer.get("signal_share")!.data };
     };
-    // Gradients g and g: 4 g·g / |2g|² = 1, after the prior of 0: .5263 − .5007. Gradients g and −½g: 4 · (−½) / (½)² = −8, counted as −1.
+    // Gradients g and g: ρ = 1, after the prior .5263 − .5007, and of the whole batch 2 · .0256 / 1.0256.
+    // Gradients g and −½g: −½ / ½ (1 + ¼) = −.8.
     const agreed = await run(1, "noise-scale");
     expect(agreed).toMatchObject({ share: expect.closeTo(0.0499, 3), moved: true });
     expect(agreed.carried[0]).toBeCloseTo(1, 5);
     const contradicted = await run(-0.5, "noise-scale");
     expect(contradicted).toMatchObject({ share: 0, moved: false });
-    expect(contradicted.carried[0]).toBe(-1);
+    expect(contradicted.carried[0]).toBeCloseTo(-0.8, 5);
     expect(await run(-0.5, "fixed")).toMatchObject({ share: 0, moved: true });
   });
 
