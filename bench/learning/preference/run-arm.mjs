@@ -23,11 +23,8 @@ const STRANGERS = 8;
  * side by side, how many held-out `questions` a `check` has and the `end`, and whom `onSession` tells of each.
  * @returns one result of the bench.
  */
-export async function runArm(
-  name,
-  arm,
-  { seed, files, homework, trainer, maxContextTokens, maxBatch, questions: asks },
-) {
+export async function runArm(name, arm, setting) {
+  const { seed, files, homework, trainer, maxContextTokens, maxBatch, questions: asks, onSession } = setting;
   const started = performance.now();
   const policy = await openPolicy(files, { maxBatch });
   const log = memoryEventLog();
