@@ -1,6 +1,7 @@
 import type { StandardSchemaV1 } from "@standard-schema/spec";
 import type { ErrorObject, ValidateFunction } from "ajv";
 import { Ajv2020 } from "ajv/dist/2020.js";
+import { messageOf } from "./errors.js";
 import type { ToolSchema } from "./tool.js";
 
 /**
@@ -26,8 +27,13 @@ export function jsonSchema<T = unknown>(schema: Readonly<Record<string, unknown>
       vendor: "afterstate",
       validate(value) {
         const validate = compile();
-        if (validate(value)) return { value: value as T };
-        return { issues: (validate.errors ?? []).map(issueOf) };
+        try {
+          if (validate(value)) return { value: value as T };
+          return { issues: (validate.errors ?? []).map(issueOf) };
+        } catch (cause) {
+          // ajv calls methods of what it compares, and input may have fields of their names.
+          return { issues: [{ message: `cannot be compared with the schema: ${messageOf(cause)}` }] };
+        }
       },
       jsonSchema: {
         input: () => {

@@ -90,6 +90,13 @@ describe("tools at the start", () => {
 });
 
 describe("jsonSchema", () => {
+  it("refuses input with fields of the names of methods, and does not throw", () => {
+    const { validate } = jsonSchema({ enum: [{ a: [1, 2] }, "x"] })["~standard"];
+    for (const input of [{ toString: [] }, { valueOf: 1 }, { constructor: {} }, { hasOwnProperty: 0 }])
+      expect(validate(input)).toMatchObject({ issues: [{ message: expect.any(String) }] });
+    expect(validate({ a: [1, 2] })).toEqual({ value: { a: [1, 2] } });
+  });
+
   const schema = jsonSchema({
     $schema: "http://json-schema.org/draft-07/schema#",
     type: "object",
