@@ -1,5 +1,5 @@
 // Sessions until a preference holds, with SmolLM2-135M: the arms of learning/preference over adapters, where the model's file is present.
-// A seed takes half an hour on two cores, so there are few, with fewer sessions, fewer episodes that are taught again, and smaller held-out sets.
+// A seed takes an hour on two cores, so there are few, with fewer sessions, fewer episodes that are taught again, and smaller held-out sets.
 //
 //   node bench/learning/preference-smollm2.mjs [arm=seeds …]     for a part, such as hybrid=1-2
 import { existsSync } from "node:fs";
@@ -10,8 +10,8 @@ import { ARMS } from "./preference/arms.mjs";
 import { runArm } from "./preference/run-arm.mjs";
 import { summarise } from "./preference/summary.mjs";
 
-const SEEDS = [1, 2, 3];
-const SESSIONS = 24;
+const SEEDS = [1, 2];
+const SESSIONS = 30;
 const REPLAY_EPISODES = 6;
 /** Adapters of rank 16 bear, and want, more than weights. */
 const LEARNING_RATE = 1e-3;
