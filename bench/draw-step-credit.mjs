@@ -24,7 +24,7 @@ const SETTINGS = [
   { start: "rare", noise: 0.2, title: "rarely, 20 % flipped" },
 ];
 const [WIDTH, HEIGHT, LEFT, TOP, GAP] = [170, 110, 104, 40, 26];
-const BUDGET = 60;
+const BUDGET = Math.max(...runs.map(({ updates }) => updates));
 const lengths = [...new Set(runs.map(({ length }) => length))].sort((a, b) => a - b);
 const x = (update) => (update / BUDGET) * WIDTH;
 const y = (share) => (1 - share) * HEIGHT;

@@ -1,6 +1,6 @@
 // How well judges judge: accuracy and calibration on labelled steps, and how many are fooled by planted votes; of the rule judge (on those
-// that it was made without, and on all), of a model judge over SmolLM2-135M where its file is present, and of the process reward head on questions of the homework domain, beside
-// the control of shuffled outcomes; and which hints are taken by their effect. `withinMark` is what the tests of signals/ hold, with more
+// that it was made without, and on all), of a model judge over SmolLM2-135M where its file is present, and of the process reward head on
+// questions of the homework domain, beside the control of shuffled outcomes; and which hints are taken by their effect. `withinMark` is what the tests of signals/ hold, with more
 // questions and seeds: the rule judge's reliability is what it says and no planted text fools it, the head beats the commoner outcome
 // in every seed and abstains on shuffled ones, 90 % of right hints are taken and at most 25 % of others.
 import { existsSync } from "node:fs";

@@ -6,17 +6,11 @@
 import { createTrainer, EMBEDDED_POLICY, readPolicyFolder } from "@afterstate/learner";
 import { loadHomework } from "@afterstate/learner/homework";
 import { CONTEXT_TOKENS } from "./homework/classroom.mjs";
-import { ARMS } from "./preference/arms.mjs";
-import { runArm } from "./preference/run-arm.mjs";
+import { runArms } from "./preference/run-arms.mjs";
 import { summarise } from "./preference/summary.mjs";
 
 const SEEDS = Array.from({ length: 10 }, (_, index) => index + 1);
 
-const parts = process.argv.slice(2).map((part) => {
-  const [arm, seeds] = part.split("=");
-  const [from, to = from] = seeds.split("-").map(Number);
-  return [arm, SEEDS.filter((seed) => seed >= from && seed <= to)];
-});
 const files = readPolicyFolder(EMBEDDED_POLICY);
 const common = {
   files,
@@ -26,12 +20,6 @@ const common = {
   maxBatch: 128,
   questions: { check: 100, end: 200 },
 };
-const results = [];
-for (const [arm, seeds] of parts.length > 0 ? parts : Object.keys(ARMS).map((arm) => [arm, SEEDS]))
-  for (const seed of seeds) {
-    process.stderr.write(`${arm}, seed ${seed}\n`);
-    results.push(await runArm(arm, ARMS[arm], { ...common, seed }));
-    console.log(JSON.stringify(results.at(-1)));
-  }
-if (parts.length === 0) console.log(JSON.stringify(summarise(results)));
+const { results, isWhole } = await runArms(process.argv.slice(2), SEEDS, (arm) => ({ arm, setting: common }));
+if (isWhole) console.log(JSON.stringify(summarise(results)));
 await common.trainer.dispose();

@@ -1,7 +1,7 @@
 // SmolLM2-135M as a policy of the homework domain: it adds about every tenth sum right and does not heed "only the number", so adapters
 // over it read conversations of the domain first, as the embedded policy did. Made once, and kept.
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createRandom, mixSeed } from "@afterstate/core";
 import { openTokenizer, readAdapterFolder, readGguf, withAdapters, writeAdapterFolder } from "@afterstate/learner";
@@ -43,7 +43,7 @@ export function smollm2Homework(homework, log = () => {}) {
     mkdirSync(MODELS, { recursive: true });
     const { lora } = policy.config;
     rmSync(`${folder}.new`, { recursive: true, force: true });
-    writeAdapterFolder(`${folder}.new`, { lora, adapter: taught(policy, homework, log) }, SMOLLM2);
+    writeAdapterFolder(`${folder}.new`, { lora, adapter: taught(policy, homework, log) }, basename(SMOLLM2));
     renameSync(`${folder}.new`, folder);
   }
   const { adapter } = readAdapterFolder(folder, files.config);

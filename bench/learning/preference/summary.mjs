@@ -7,8 +7,11 @@ const HELD_SHARE = 0.8;
 const SUCCESS_LOSS = 0.02;
 const SIGNIFICANT = 0.05;
 
-/** @returns one line for each arm, and the marks. What was not held within the budget counts as the budget, which favours the slower arm. */
-export function summarise(results) {
+/**
+ * @param significant what p of the comparisons must be below; 1 where there are too few seeds for any, and the mean decides.
+ * @returns one line for each arm, and the marks. What was not held within the budget counts as the budget, which favours the slower arm.
+ */
+export function summarise(results, { significant = SIGNIFICANT } = {}) {
   const of = (arm) => results.filter((result) => result.arm === arm).sort((a, b) => a.seed - b.seed);
   const until = (arm) => of(arm).map(({ sessions, budget }) => sessions ?? budget);
   /** Over the seeds that both have. */
@@ -35,7 +38,8 @@ export function summarise(results) {
   const best = Math.max(...arms.map(({ success }) => success.mean));
   const learning = ["hybrid", "text and weights"];
   const marks = {
-    hybridFewer: tests.hybridBeforeReward < SIGNIFICANT && tests.hybridBeforeHints < SIGNIFICANT,
+    hybridFewer: ["reward", "hints"].every((arm) => mean(until("hybrid")) < mean(until(arm))),
+    hybridSignificantly: Math.max(tests.hybridBeforeReward, tests.hybridBeforeHints) < significant,
     hybridAtMost40: one("hybrid").sessions.mean <= MOST_SESSIONS.hybrid,
     togetherAtMost3: mean(until("text and weights")) <= MOST_SESSIONS["text and weights"],
     weightsHoldWithoutText: one("text and weights").withoutText.low > HELD_SHARE,

@@ -2,7 +2,6 @@
 import { readFileSync } from "node:fs";
 import { mean, pairedPermutation } from "../../statistics.mjs";
 
-const BUDGET = 60;
 /** Who hears the same: a credit that knows places, and the broadcast beside it. */
 const PAIRS = [
   ["gigpo", "broadcast"],
@@ -17,6 +16,8 @@ const rows = readFileSync(new URL("../../results/learning-step-credit.jsonl", im
 const { recipe = rows.at(-1).recipe } = { recipe: process.argv[2] };
 const runs = rows.filter((row) => row.recipe === recipe);
 const methods = [...new Set(runs.map(({ method }) => method))].sort((a, b) => a.localeCompare(b));
+/** Updates of a run that never got there. */
+const BUDGET = Math.max(...runs.map(({ updates }) => updates));
 /** One result a seed, the latest. */
 const runsOf = (wanted) => {
   const found = runs.filter((run) => Object.entries(wanted).every(([name, value]) => run[name] === value));
