@@ -1,8 +1,9 @@
-// Time to first token of 64 streaming clients while the policy learns from them, is promoted and rolled back, beside the same load without
-// learning. Clients are the official openai client in this process, the server is another; each client is one simulated user after the
-// other, who asks, reads, thinks, and reacts in words. A request's time is from the call to the first text or tool call that the client
-// sees. Learning is on between two stretches without it. `withinMark`: none refused, none broken, at least 5 promotions, a rollback and
-// 6 versions seen, one version a response, and a p99 of at most 1.5 times that without learning. SECONDS and THINK_MS change the load.
+// Time to first token of 64 streaming clients while the policy learns from them, is promoted and rolled back, beside the same load on the
+// same policy while updates wait. Clients are the official openai client in this process, the server is another; each client is one
+// simulated user after the other, who asks, reads, thinks, and reacts in words. A request's time is from the call to the first text or
+// tool call that the client sees. Stretches with updates and without take turns, so that both meet every stage of the policy: what it has
+// learned changes how many requests a conversation takes. `withinMark`: none refused, none broken, at least 5 promotions, a rollback and
+// 6 versions seen, one version a response, and a p99 of at most 1.5 times that without updates. SECONDS and THINK_MS change the load.
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as wait } from "node:timers/promises";
@@ -16,8 +17,9 @@ const SERVER = fileURLToPath(new URL("parts/learning-server.mjs", import.meta.ur
 const SEED = 7;
 const CLIENTS = 64;
 const SECONDS = Number(process.env.SECONDS ?? 180);
-/** Without learning, before and after: a third of the time each. */
-const SECONDS_BESIDE = SECONDS / 3;
+/** With updates and without, in turn; without, two thirds of the time. */
+const STRETCHES = 3;
+const STRETCH_SECONDS = { learning: SECONDS / STRETCHES, without: (SECONDS * 2) / (3 * STRETCHES) };
 /** Mean of an exponential distribution. */
 const THINK_MS = Number(process.env.THINK_MS ?? 5000);
 const WARM_UP_SECONDS = 5;
@@ -34,38 +36,41 @@ const tools = [
 ];
 const homework = loadHomework();
 
-const off = await startServer("off");
-const live = await startServer("live");
-process.stderr.write(`${live.ready.backend}, trainer ${live.ready.trainer}\n`);
-const before = await load(off, SECONDS_BESIDE, 1);
-const learning = await load(live, SECONDS, 2);
-await live.stop();
-const after = await load(off, SECONDS_BESIDE, 3);
-await off.stop();
+const server = await startServer();
+process.stderr.write(`${server.ready.backend}, trainer ${server.ready.trainer}\n`);
+const parts = { learning: { requests: [], loops: [] }, without: { requests: [], loops: [] } };
+for (let stretch = 0; stretch < 2 * STRETCHES; stretch++) {
+  const part = stretch % 2 === 0 ? "learning" : "without";
+  server.child.send(part === "learning" ? "resume" : "pause");
+  const { requests, loop } = await load(server, STRETCH_SECONDS[part], stretch);
+  parts[part].requests.push(...requests);
+  parts[part].loops.push(loop);
+}
+await server.stop();
 
-const beside = { requests: [...before.requests, ...after.requests], loops: [before.loop, after.loop] };
-const [with_, without] = [summarise(learning.requests, SECONDS), summarise(beside.requests, 2 * SECONDS_BESIDE)];
-const promotions = live.told.filter(({ type }) => type === "promotion").length;
-const rollbacks = live.told.filter(({ type }) => type === "rollback").length;
-const versions = new Set(learning.requests.flatMap((one) => one.versions));
+const with_ = summarise(parts.learning.requests, SECONDS);
+const without = summarise(parts.without.requests, STRETCHES * STRETCH_SECONDS.without);
+const promotions = server.told.filter(({ type }) => type === "promotion").length;
+const rollbacks = server.told.filter(({ type }) => type === "rollback").length;
+const versions = new Set(parts.learning.requests.flatMap((one) => one.versions));
 const p99Ratio = with_.firstTokenMs.p99 / without.firstTokenMs.p99;
 const clean = [with_, without].every(({ refused, broken, mixed }) => refused + broken + mixed === 0);
-for (const { code, message } of live.told.filter(({ type }) => type === "trouble"))
+for (const { code, message } of server.told.filter(({ type }) => type === "trouble"))
   process.stderr.write(`${code}: ${message}\n`);
 console.log(
   JSON.stringify({
     clients: CLIENTS,
     seconds: SECONDS,
     thinkMs: THINK_MS,
-    backend: live.ready.backend,
+    backend: server.ready.backend,
     learning: with_,
     without,
     p99Ratio: round(p99Ratio),
-    updates: live.told.filter(({ type }) => type === "update").length,
+    updates: server.told.filter(({ type }) => type === "update").length,
     promotions,
     rollbacks,
     versions: versions.size,
-    eventLoopMs: { learning: learning.loop, without: beside.loops },
+    eventLoopMs: { learning: parts.learning.loops, without: parts.without.loops },
     withinMark:
       clean &&
       p99Ratio <= MARKS.ratio &&
@@ -75,8 +80,8 @@ console.log(
   }),
 );
 
-async function startServer(mode) {
-  const child = fork(SERVER, [mode, SEED, BATCH_EPISODES], { stdio: ["ignore", 2, "inherit", "ipc"] });
+async function startServer() {
+  const child = fork(SERVER, [SEED, BATCH_EPISODES], { stdio: ["ignore", 2, "inherit", "ipc"] });
   const told = [];
   const [ready] = await once(child, "message");
   child.on("message", (message) => told.push(message));
@@ -84,6 +89,7 @@ async function startServer(mode) {
     ready,
     told,
     child,
+    wasToRollBack: false,
     async stop() {
       child.send("stop");
       await once(child, "exit");
@@ -92,27 +98,27 @@ async function startServer(mode) {
 }
 
 /** Holds conversations for a time. @returns every request that was measured, and the event loop of the server. */
-async function load({ ready, told, child }, seconds, part) {
+async function load(server, seconds, stretch) {
+  const { ready, told, child } = server;
   const client = new OpenAI({ baseURL: `${ready.url}/v1`, apiKey: "none", maxRetries: 0 });
-  const users = createSimulatedUsers(homework, { seed: SEED, firstSession: 100_000 * part });
+  const users = createSimulatedUsers(homework, { seed: SEED, firstSession: 100_000 * (stretch + 1) });
   const requests = [];
   const start = performance.now() + WARM_UP_SECONDS * 1000;
   const end = start + seconds * 1000;
   const isOver = () => performance.now() >= end;
   const clients = Array.from({ length: CLIENTS }, async (_, index) => {
-    const random = createRandom(mixSeed(SEED, part, index));
+    const random = createRandom(mixSeed(SEED, stretch, index));
     const think = () => wait(-Math.log(1 - random.next()) * THINK_MS);
     await wait(random.next() * THINK_MS);
     while (!isOver()) await converse(client, users.session(), think, isOver, requests);
   });
   await wait(WARM_UP_SECONDS * 1000);
   child.send("measure");
-  let rolledBack = false;
   while (!isOver()) {
     await wait(250);
     const promotions = told.filter(({ type }) => type === "promotion").length;
-    if (rolledBack || promotions < ROLLBACK_AFTER_PROMOTIONS) continue;
-    rolledBack = true;
+    if (server.wasToRollBack || promotions < ROLLBACK_AFTER_PROMOTIONS) continue;
+    server.wasToRollBack = true;
     child.send("rollback");
   }
   child.send("measured");

@@ -1,5 +1,5 @@
-// The server of serving/while-learning: the embedded policy behind a gateway, with or without a learner that is gated on held-out
-// questions, in a process of its own. Tells its parent of versions, and of how long its event loop was held up.
+// The server of serving/while-learning: the embedded policy behind a gateway, with a learner that is gated on held-out questions and
+// can be paused, in a process of its own. Tells its parent of versions, and of how long its event loop was held up.
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { createAgent, memoryEventLog } from "@afterstate/core";
 import {
@@ -21,7 +21,7 @@ import {
 } from "@afterstate/learner/homework";
 import { calculatorTool } from "@afterstate/plugins-tools";
 
-const [mode, seed, batchEpisodes] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4])];
+const [seed, batchEpisodes] = [Number(process.argv[2]), Number(process.argv[3])];
 const GATE_QUESTIONS = 96;
 const MAX_STEPS = 4;
 
@@ -35,23 +35,21 @@ const names = strangersNames(seed);
 const schema = calculatorTool.input["~standard"].jsonSchema.input({ target: "draft-2020-12" });
 const tools = [{ name: "calculator", description: calculatorTool.description, inputSchema: schema }];
 
-const trainer = mode === "live" ? await createWorkerTrainer(files.config) : undefined;
-const learner =
-  trainer &&
-  onlineLearner({
-    policy,
-    trainer,
-    log,
-    judge: ruleJudge(),
-    hintReader: ruleHintReader(),
-    mode: "live",
-    signals: "hybrid",
-    seed,
-    batchEpisodes,
-    credit: { decay: 0.97 },
-    gate: { evaluate },
-  });
-const agent = await createAgent({ model: policy.model(), plugins: learner ? [learner] : [], log, seed });
+const trainer = await createWorkerTrainer(files.config);
+const learner = onlineLearner({
+  policy,
+  trainer,
+  log,
+  judge: ruleJudge(),
+  hintReader: ruleHintReader(),
+  mode: "live",
+  signals: "hybrid",
+  seed,
+  batchEpisodes,
+  credit: { decay: 0.97 },
+  gate: { evaluate },
+});
+const agent = await createAgent({ model: policy.model(), plugins: [learner], log, seed });
 const gateway = createGateway({
   agent,
   log,
@@ -59,7 +57,7 @@ const gateway = createGateway({
   policy,
   keys: [],
   limits: { requestsPerMinute: 1_000_000 },
-  ...(learner && { learner }),
+  learner,
 });
 
 /** Whether each question is answered rightly, by a version that answers when it has nothing better to do. */
@@ -109,6 +107,8 @@ agent.events.on("error", ({ code, message }) => process.send({ type: "trouble", 
 
 const delay = monitorEventLoopDelay({ resolution: 5 });
 process.on("message", async (message) => {
+  if (message === "pause") learner.pause();
+  if (message === "resume") learner.resume();
   if (message === "measure") {
     delay.reset();
     delay.enable();
@@ -120,14 +120,14 @@ process.on("message", async (message) => {
   }
   if (message === "rollback") {
     const failed = ({ code, message }) => process.send({ type: "trouble", code, message });
-    await learner?.rollback(lineage.at(-2)).catch(failed);
+    await learner.rollback(lineage.at(-2)).catch(failed);
   }
   if (message === "stop") {
-    await learner?.stop();
+    await learner.stop();
     await gateway.close();
     await agent.close();
     process.exit(0);
   }
 });
 const { url } = await gateway.listen(0);
-process.send({ type: "ready", url, backend: policy.backend, trainer: trainer?.backend });
+process.send({ type: "ready", url, backend: policy.backend, trainer: trainer.backend });

@@ -2,6 +2,7 @@ import { createRandom, type StepRef, type ToolDefinition } from "@afterstate/cor
 import { creditTrajectories } from "../credit/credit-trajectories.js";
 import type { CreditOptions } from "../credit/credited-trajectory.js";
 import type { CreditState } from "../credit/step-credit.js";
+import { othersTurn } from "../policy/others-turn.js";
 import { matterFirst, wishesOf } from "../text/wish.js";
 import type { PolicyRuntime, TrainingSample } from "../types.js";
 import type { LearningSignals } from "../versions/batch-record.js";
@@ -72,9 +73,13 @@ export function isInformative(episode: JudgedEpisode, signals: LearningSignals):
  * Turns judged episodes into training samples. Steps with neither credit nor lesson are left out. A hint goes to all steps of
  * its episode since the user's last message, for it is that request that should have been answered otherwise. What was sampled with
  * guidance is not credited where the weights absorb it, for it is not what the policy says by itself: it is taught, unless it was judged
- * bad and nobody said why.
+ * bad and nobody said why. Between two episodes others have their turn.
  */
-export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditState, options: BatchOptions): Batch {
+export async function assembleBatch(
+  episodes: readonly JudgedEpisode[],
+  state: CreditState,
+  options: BatchOptions,
+): Promise<Batch> {
   const rewards = rewardsOf(episodes, options);
   const credited = creditTrajectories(
     episodes.map((episode, i) => creditedEpisode(episode, rewards[i]!)),
@@ -111,21 +116,27 @@ export function assembleBatch(episodes: readonly JudgedEpisode[], state: CreditS
     if (!isCredited && lesson === undefined) return "noTeacher";
     return { of, offset, policyVersion, tokens, advantages, ...lesson };
   };
-  const samples = episodes.flatMap((episode, i) =>
-    episode.steps.flatMap((step, k) => {
+  const samples: Sample[] = [];
+  for (const [i, episode] of episodes.entries()) {
+    await othersTurn();
+    for (const [k, step] of episode.steps.entries()) {
       const credit = options.signals === "hints" ? [] : credited.credits[i]![k]!.advantages;
       const sample = sampleOf(episode, step, credit);
       const isStale = options.staleness(step.policyVersion) > options.maxStaleness;
       const reason = typeof sample === "string" ? sample : isStale ? "stale" : undefined;
       if (reason !== undefined) dropped.push({ of: step.of, reason });
-      return typeof sample === "string" || isStale ? [] : [sample];
-    }),
-  );
+      else samples.push(sample as Sample);
+    }
+  }
   // What a teacher says does not age as a reward does.
   const earlier = isTaught ? (replay?.episodes ?? []) : [];
-  const replayed = earlier.flatMap((episode) =>
-    episode.steps.map((step) => sampleOf(episode, step, [])).filter((sample) => typeof sample !== "string"),
-  );
+  const replayed: Sample[] = [];
+  for (const episode of earlier) {
+    await othersTurn();
+    replayed.push(
+      ...episode.steps.map((step) => sampleOf(episode, step, [])).filter((sample) => typeof sample !== "string"),
+    );
+  }
   const taught = [...samples, ...replayed].filter(({ teacherPromptIds }) => teacherPromptIds !== undefined);
   const reminders = options.absorbsGuidance && replay ? remindersOf([...episodes, ...earlier], taught) : [];
   return { samples, replayed: [...replayed, ...reminders], credit: credited.state, hints, dropped };

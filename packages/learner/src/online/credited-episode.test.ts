@@ -34,8 +34,8 @@ function episode(id: string, question: string, reward: number, call = "search"):
   return { episodeId: id, sessionId: id, offset: 0, steps } as unknown as JudgedEpisode;
 }
 
-function advantages(credit: CreditName, episodes: readonly JudgedEpisode[]) {
-  const { samples } = assembleBatch(episodes, EMPTY_CREDIT, {
+async function advantages(credit: CreditName, episodes: readonly JudgedEpisode[]) {
+  const { samples } = await assembleBatch(episodes, EMPTY_CREDIT, {
     signals: "reward",
     credit: { credit, gamma: 1, lambda: 1, decay: 0.9 },
     shuffledVotes: false,
@@ -53,16 +53,16 @@ function advantages(credit: CreditName, episodes: readonly JudgedEpisode[]) {
 describe("live episodes", () => {
   const batch = [episode("a", "2+2?", 1), episode("b", "2+2?", -1), episode("c", "3+3?", -1)];
 
-  it("that began with the same question are compared, and one that is alone has its baseline", () => {
-    const found = advantages("group", batch);
+  it("that began with the same question are compared, and one that is alone has its baseline", async () => {
+    const found = await advantages("group", batch);
     // (±1 − 0) / √2, and −1 less a baseline that has seen nothing.
     expect(found.a0![0]).toBeCloseTo(Math.SQRT1_2, 5);
     expect(found.b1![0]).toBeCloseTo(-Math.SQRT1_2, 5);
     expect(found.c0).toEqual([-1, 0]);
   });
 
-  it("have steps compared where they saw the same", () => {
-    const found = advantages("anchor", [
+  it("have steps compared where they saw the same", async () => {
+    const found = await advantages("anchor", [
       episode("a", "2+2?", 1, "add"),
       episode("b", "2+2?", -1, "guess"),
       episode("d", "2+2?", -1, "add"),
@@ -75,8 +75,8 @@ describe("live episodes", () => {
 
   it.each(["broadcast", "token", "step", "hierarchical", "group", "leave-one-out", "anchor"] as const)(
     "get credit by %s, and none on what they did not sample",
-    (credit) => {
-      const found = advantages(credit, batch);
+    async (credit) => {
+      const found = await advantages(credit, batch);
       expect(Object.keys(found).length).toBeGreaterThan(2);
       for (const tokens of Object.values(found)) expect([tokens[0] !== 0, tokens[1]]).toEqual([true, 0]);
     },

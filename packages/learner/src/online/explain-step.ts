@@ -17,9 +17,9 @@ export async function explainStep(parts: LearnerParts, of: StepRef): Promise<Ste
   const step = episode && judgedBefore(episode, ids).steps.find((step) => step.of.stepIndex === of.stepIndex);
   if (step === undefined) return { of, signals: [], reward: undefined, hints: [], fate: { state: "unknown" } };
   const { update } = record;
-  const sample =
-    update &&
-    batchAgain({ ...record, update }, episodes, parts.options.policy.encodePrompt).batch.samples.find(isOf(of));
+  const { encodePrompt } = parts.options.policy;
+  const again = update && (await batchAgain({ ...record, update }, episodes, encodePrompt));
+  const sample = again?.batch.samples.find(isOf(of));
   return {
     ...judgementOf(step, sample?.teacherPromptIds !== undefined),
     ...(sample && {

@@ -35,7 +35,7 @@ export async function learnBatch(parts: LearnerParts, episodes: readonly JudgedE
     tools,
     ...(recipe.replayEpisodes && { replay: { episodes: parts.consumed.episodes, hints: learned.hints ?? [] } }),
   };
-  const batch = updateBatch(recipe, material, (messages, tools) => policy.encodePrompt(messages, tools));
+  const batch = await updateBatch(recipe, material, (messages, tools) => policy.encodePrompt(messages, tools));
   const { samples } = batch;
   const { replay } = material;
   if (samples.length === 0) return commitBatch(parts, episodes, batch, { gained: {}, events: [] });

@@ -236,9 +236,10 @@ describe("alarms", () => {
       const episode = await agent.run({ sessionId, prompt: "?", policyVersion: "base", steps, userId });
       await agent.feedback(episode, 0, { score });
     };
-    for (let index = 0; index < 24; index++)
+    for (let index = 0; index < 24; index++) {
       for (const userId of ["ann", "ben", "cid", "eve"]) await say(userId, index, userId === "eve" ? -1 : 1);
-    await learner.settled();
+      await learner.settled();
+    }
     expect(Object.keys(learner.report().quarantined)).toEqual(["eve"]);
     expect(learner.report().dropped.quarantined).toBeGreaterThan(3);
     const messages = (await told(log, "alarm")).map((event) => (event as { message: string }).message);

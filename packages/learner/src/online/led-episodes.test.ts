@@ -61,7 +61,7 @@ it("reads an episode that somebody else leads step by step, with the tools that 
     shaping: 0,
     hints: ["Just the word."],
   }));
-  const { samples } = assembleBatch([{ ...episode!, steps }], EMPTY_CREDIT, {
+  const { samples } = await assembleBatch([{ ...episode!, steps }], EMPTY_CREDIT, {
     signals: "hints",
     credit: { credit: "step", gamma: 1, lambda: 0.95, decay: 0.9 },
     shuffledVotes: false,

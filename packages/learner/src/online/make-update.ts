@@ -1,5 +1,6 @@
 import type { ToolDefinition } from "@afterstate/core";
 import type { CreditState } from "../credit/step-credit.js";
+import { othersTurn } from "../policy/others-turn.js";
 import type { Alarm } from "../safety/alarm.js";
 import {
   FEEDBACK_RULE,
@@ -78,18 +79,19 @@ export function recipeOf(options: OnlineLearnerOptions, trustRegion?: TrustRegio
 }
 
 /** The samples of an update: a function of its arguments alone, so that what made a version can make it again. */
-export function updateBatch(
+export async function updateBatch(
   recipe: UpdateRecipe,
   { episodes, credit, feedback = NO_FEEDBACK, lineage, generation, seed, tools, replay }: UpdateMaterial,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): GuardedBatch {
+): Promise<GuardedBatch> {
   const { holdout } = recipe;
   const reasonOf = ({ skipped, sessionId }: JudgedEpisode) =>
     skipped ?? (holdout !== undefined && isHeldOut(sessionId, holdout) ? "heldOut" : undefined);
   const learned = episodes.filter((episode) => reasonOf(episode) === undefined);
   const guarded = recipe.feedback && guardFeedback(learned, feedback, recipe.feedback);
   const trusted = guarded?.trusted ?? learned;
-  const batch = assembleBatch(trusted, credit, {
+  await othersTurn();
+  const batch = await assembleBatch(trusted, credit, {
     signals: recipe.signals,
     credit: recipe.credit,
     shuffledVotes: recipe.shuffledVotes,

@@ -26,11 +26,11 @@ export async function episodesOf(
  *
  * @returns with what the log lacks, in sentences.
  */
-export function batchAgain(
+export async function batchAgain(
   record: UpdatedBatch,
   episodes: ReadonlyMap<string, FoldedEpisode>,
   encodePrompt: PolicyRuntime["encodePrompt"],
-): { readonly batch: GuardedBatch; readonly lacks: readonly string[] } {
+): Promise<{ readonly batch: GuardedBatch; readonly lacks: readonly string[] }> {
   const { recipe, credit, feedback, parent, ancestors, generation = 0, seed, tools, replay } = record.update;
   const lacks: string[] = [];
   const judgedAgain = ({ episodeId, signals, skipped }: ConsumedEpisode) => {
@@ -57,5 +57,5 @@ export function batchAgain(
     tools,
     ...(again && { replay: again }),
   };
-  return { batch: updateBatch(recipe, material, encodePrompt), lacks };
+  return { batch: await updateBatch(recipe, material, encodePrompt), lacks };
 }

@@ -95,7 +95,9 @@ async function makeAgain(
   { weights, optimizer }: State,
 ): Promise<{ readonly state: State; readonly differences: readonly string[] }> {
   const { candidate, recipe, withOptimizer, backend, digests } = record.update;
-  const { batch, lacks } = batchAgain(record, episodes, (messages, tools) => policy.encodePrompt(messages, tools));
+  const { batch, lacks } = await batchAgain(record, episodes, (messages, tools) =>
+    policy.encodePrompt(messages, tools),
+  );
   const differences = [...lacks];
   const named = (samples: UpdatedBatch["samples"]) => samples.map(({ of }) => `${of.episodeId}#${of.stepIndex}`);
   const [then, now] = [named(record.samples), named(batch.samples)];

@@ -55,9 +55,9 @@ function episode(
 }
 const text = (ids: readonly number[] | undefined) => ids && String.fromCodePoint(...ids);
 
-describe("a batch with earlier episodes", () => {
+describe("a batch with earlier episodes", async () => {
   const earlier = [episode("2*3?", { reward: -1 }), episode("4*5?", { reward: 1, hint: "Use my name." })];
-  const batch = assembleBatch(
+  const batch = await assembleBatch(
     [episode("6*7?", { reward: 1 }), episode("8*9?", { reward: -1, hint: "Just the number, please." })],
     EMPTY_CREDIT,
     { ...options, replay: { episodes: earlier, hints: ["Use my name."] } },
@@ -76,25 +76,27 @@ describe("a batch with earlier episodes", () => {
     ]);
   });
 
-  it("counts no reward a second time", () => {
+  it("counts no reward a second time", async () => {
     expect(batch.samples.map(({ advantages }) => advantages)).toEqual([
       [1, 1],
       [-1, -1],
     ]);
     expect(batch.replayed.flatMap(({ advantages }) => advantages)).toEqual([0, 0, 0, 0]);
     expect(batch.credit).toEqual(
-      assembleBatch(
-        [episode("6*7?", { reward: 1 }), episode("8*9?", { reward: -1, hint: "Just the number, please." })],
-        EMPTY_CREDIT,
-        options,
+      (
+        await assembleBatch(
+          [episode("6*7?", { reward: 1 }), episode("8*9?", { reward: -1, hint: "Just the number, please." })],
+          EMPTY_CREDIT,
+          options,
+        )
       ).credit,
     );
   });
 
-  it("takes nothing from them where rewards alone are learned from, or votes are shuffled", () => {
+  it("takes nothing from them where rewards alone are learned from, or votes are shuffled", async () => {
     for (const changes of [{ signals: "reward" }, { shuffledVotes: true }] as const) {
       const replay = { episodes: earlier, hints: ["Use my name."] };
-      const rewarded = assembleBatch([episode("6*7?", { reward: 1 })], EMPTY_CREDIT, {
+      const rewarded = await assembleBatch([episode("6*7?", { reward: 1 })], EMPTY_CREDIT, {
         ...options,
         ...changes,
         replay,
@@ -106,12 +108,14 @@ describe("a batch with earlier episodes", () => {
 });
 
 describe("shuffled votes", () => {
-  it("are of the batch and of the earlier episodes: a batch of one has others to draw from", () => {
+  it("are of the batch and of the earlier episodes: a batch of one has others to draw from", async () => {
     const earlier = Array.from({ length: 15 }, (_, i) => episode(`1*${i}?`, { reward: -1 }));
-    const votes = Array.from({ length: 200 }, (_, seed) => {
+    const voteOf = async (_: unknown, seed: number) => {
       const shuffled = { ...options, shuffledVotes: true, seed, replay: { episodes: earlier, hints: [] } };
-      return assembleBatch([episode("6*7?", { reward: 1 })], EMPTY_CREDIT, shuffled).samples[0]!.advantages[0]!;
-    });
+      const { samples } = await assembleBatch([episode("6*7?", { reward: 1 })], EMPTY_CREDIT, shuffled);
+      return samples[0]!.advantages[0]!;
+    };
+    const votes = await Promise.all(Array.from({ length: 200 }, voteOf));
     const own = votes.filter((vote) => vote > 0).length;
     expect(new Set(votes)).toEqual(new Set([1, -1]));
     // One in sixteen is its own: 12.5 of 200, and 3.4 either way.
@@ -123,16 +127,16 @@ describe("what was sampled with guidance", () => {
   const lesson = (episodes: JudgedEpisode[], changes: Partial<BatchOptions> = {}) =>
     assembleBatch(episodes, EMPTY_CREDIT, { ...options, ...changes });
 
-  it("is taught to the policy that does not see it, and not credited", () => {
-    const { samples } = lesson([episode("6*7?", { reward: 1, guidance: "Use my name." })]);
+  it("is taught to the policy that does not see it, and not credited", async () => {
+    const { samples } = await lesson([episode("6*7?", { reward: 1, guidance: "Use my name." })]);
     expect(samples).toHaveLength(1);
     expect(text(samples[0]!.tokens.promptIds)).toBe("user: 6*7?");
     expect(text(samples[0]!.teacherPromptIds)).toBe("user: 6*7? Use my name.");
     expect(samples[0]!.advantages).toEqual([0, 0]);
   });
 
-  it("is taught with the hint that came of it, and left out where it was judged bad and nobody said why", () => {
-    const { samples, dropped } = lesson([
+  it("is taught with the hint that came of it, and left out where it was judged bad and nobody said why", async () => {
+    const { samples, dropped } = await lesson([
       episode("6*7?", { reward: -1, guidance: "Use my name.", hint: "Just the number, please." }),
       episode("8*9?", { reward: -1, guidance: "Use my name." }),
     ]);
@@ -142,8 +146,8 @@ describe("what was sampled with guidance", () => {
     expect(dropped).toEqual([{ of: { episodeId: "8*9?", stepIndex: 0 }, reason: "nothingLearned" }]);
   });
 
-  it("is credited, as it was sampled, where rewards alone are learned from", () => {
-    const { samples } = lesson([episode("6*7?", { reward: 1, guidance: "Use my name." })], { signals: "reward" });
+  it("is credited, as it was sampled, where rewards alone are learned from", async () => {
+    const { samples } = await lesson([episode("6*7?", { reward: 1, guidance: "Use my name." })], { signals: "reward" });
     expect(text(samples[0]!.tokens.promptIds)).toBe("user: 6*7? Use my name.");
     expect(samples[0]!.advantages).toEqual([1, 1]);
     expect(samples[0]!.teacherPromptIds).toBeUndefined();

@@ -47,7 +47,7 @@ describe("what a step cost", () => {
       const readers = { judge: ruleJudge(), hintReaders: [], readsHints: false, tools: [], ...(cost && { cost }) };
       const hooks = { now: () => 0, emit: async () => {}, onFailure: async () => {} };
       const judged = [await judgeEpisode(episode, readers, hooks), await judgeEpisode(gift, readers, hooks)];
-      const [dear, cheap] = assembleBatch(judged, EMPTY_CREDIT, options).samples.map(
+      const [dear, cheap] = (await assembleBatch(judged, EMPTY_CREDIT, options)).samples.map(
         ({ advantages }) => advantages[0]!,
       );
       return dear! / cheap!;

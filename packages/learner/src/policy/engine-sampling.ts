@@ -5,6 +5,7 @@ import { createScorer, type Scorer } from "../engine/scorer.js";
 import { placeFrozen } from "../engine/weights.js";
 import { type Row, rowOf, sampleOf, sampleToken } from "../tensor/sample-token.js";
 import type { TransformerConfig } from "../tensor/transformer-config.js";
+import { othersTurn } from "./others-turn.js";
 import { openPromptLookup, type PromptLookup, worthDrafting } from "./prompt-lookup.js";
 import type { SamplingEngine, SamplingOptions, ScoredRow, Waiting } from "./sampling-engine.js";
 
@@ -66,7 +67,7 @@ export function engineSampling(
         if (sampling) return;
         sampling = true;
         for (;;) {
-          await new Promise<void>((resolve) => setImmediate(resolve)); // others get their turn, and may join
+          await othersTurn(); // others get their turn, and may join
           for (
             let next = nextOf(queue, running);
             running.length < maxBatch && next >= 0;

@@ -15,6 +15,7 @@ import type { Sample, SampleRequest } from "../tensor/sample-token.js";
 import { assertWeightsFit, learnedShapes } from "../tensor/transformer-config.js";
 import type { PolicyRuntime, PolicyWeights } from "../types.js";
 import { engineSampling } from "./engine-sampling.js";
+import { oneATurn } from "./others-turn.js";
 import type { LoadedWeights } from "./sampling-engine.js";
 import { beforeAny, cutAtStop } from "./stop-strings.js";
 import { tensorSampling } from "./tensor-sampling.js";
@@ -140,7 +141,16 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
     weights: (id) => known(id).weights,
     model(pinned, { background = false } = {}) {
       const take = background ? (id: string, request: SampleRequest) => sample(id, { ...request, background }) : sample;
-      return policyModel(tokenizer, config.max_position_embeddings, () => pinned ?? serving, take, options, grammars);
+      const turn = background ? oneATurn() : undefined;
+      return policyModel(
+        tokenizer,
+        config.max_position_embeddings,
+        () => pinned ?? serving,
+        turn,
+        take,
+        options,
+        grammars,
+      );
     },
     tokenBytes(id) {
       written ??= tokenizer.bytes;
@@ -170,11 +180,12 @@ export async function openPolicy(files: PolicyFiles, options: PolicyOptions = {}
   return runtime;
 }
 
-/** The chat protocol over a sampler. */
+/** The chat protocol over a sampler. With `turn`, each request waits for its own. */
 function policyModel(
   tokenizer: PolicyTokenizer,
   maxPositions: number,
   versionNow: () => string,
+  turn: (() => Promise<void>) | undefined,
   sample: (version: string, request: SampleRequest) => Promise<Sample>,
   options: PolicyOptions,
   grammars: ToolCallConstraints | undefined,
@@ -185,6 +196,7 @@ function policyModel(
     generate: (request, { signal }) =>
       modelStream(async (push) => {
         const version = request.policyVersion ?? versionNow();
+        if (turn !== undefined) await turn();
         const promptIds = tokenizer.encodePrompt(request.messages, request.tools);
         if (promptIds.length >= maxPositions) {
           throw new AgentError(

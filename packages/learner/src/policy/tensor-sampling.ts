@@ -1,6 +1,7 @@
 import { responseLogProbs } from "../tensor/policy-loss.js";
 import { sampleBatch } from "../tensor/sampler.js";
 import { disposeParameters, type Parameters, uploadWeights } from "../tensor/transformer.js";
+import { othersTurn } from "./others-turn.js";
 import type { SamplingEngine, SamplingOptions, Waiting } from "./sampling-engine.js";
 
 /** Samples on the TensorFlow.js backend of this thread, one batch at a time. */
@@ -14,7 +15,7 @@ export function tensorSampling({ config, base, maxBatch }: SamplingOptions): Sam
     if (sampling) return;
     sampling = true;
     try {
-      await new Promise<void>((resolve) => setImmediate(resolve)); // requests of one moment share a batch
+      await othersTurn(); // requests of one moment share a batch
       while (queue.length > 0) {
         const { parameters } = queue[0]!;
         const batch = queue.filter((waiting) => waiting.parameters === parameters).slice(0, maxBatch);

@@ -1,3 +1,5 @@
+import { othersTurn } from "../policy/others-turn.js";
+
 /** Lets work that goes on in passes be held between two of them. */
 export interface Pace {
   hold(held: boolean): void;
@@ -22,7 +24,7 @@ export function openPace(): Pace {
       }
     },
     async passed() {
-      await new Promise((resolve) => setImmediate(resolve));
+      await othersTurn();
       while (waiting !== undefined) await waiting.free;
     },
   };

@@ -1,7 +1,7 @@
-import { constants, setPriority } from "node:os";
 import { parentPort, workerData } from "node:worker_threads";
 import { AgentError, messageOf } from "@afterstate/core";
 import type { TransformerConfig } from "../tensor/transformer.js";
+import { yieldToServing } from "../tensor/yield-to-serving.js";
 import type { PolicyWeights, UpdateRequest } from "../types.js";
 import { sharedPace } from "./pace.js";
 import { sharedResult } from "./shared-weights.js";
@@ -25,16 +25,3 @@ parentPort!.on("message", async ({ id, request }: { id: number; request: UpdateR
     parentPort!.postMessage({ id, failure: { code, message: messageOf(cause) } });
   }
 });
-
-/**
- * Linux gives priorities to threads, and the threads that one starts have its own: those of the engine and of BLAS, too. Elsewhere a
- * priority is the whole process's, serving included, and stays as it is.
- */
-function yieldToServing(): void {
-  if (process.platform !== "linux") return;
-  try {
-    setPriority(0, constants.priority.PRIORITY_LOW);
-  } catch {
-    // Where that is forbidden, training competes with serving as an equal.
-  }
-}
