@@ -18,13 +18,16 @@ const SEED = 7;
 const CLIENTS = 64;
 const SECONDS = Number(process.env.SECONDS ?? 180);
 /** With updates and without, in turn; without, two thirds of the time. */
-const STRETCHES = 3;
+const STRETCHES = 6;
 const STRETCH_SECONDS = { learning: SECONDS / STRETCHES, without: (SECONDS * 2) / (3 * STRETCHES) };
 /** Mean of an exponential distribution. */
 const THINK_MS = Number(process.env.THINK_MS ?? 5000);
-const WARM_UP_SECONDS = 5;
+/** Before the first stretch, and before every one: what starts then is not measured. */
+const WARM_UP_SECONDS = 20;
+const CHANGE_SECONDS = 2;
 const BATCH_EPISODES = Number(process.env.BATCH_EPISODES ?? 48);
-const ROLLBACK_AFTER_PROMOTIONS = 6;
+/** The third with updates. */
+const ROLLBACK_STRETCH = 4;
 const MAX_STEPS = 4;
 /** A user whose conversation is longer than the policy reads has had enough of it. */
 const MAX_CHARACTERS = 600;
@@ -39,13 +42,23 @@ const homework = loadHomework();
 const server = await startServer();
 process.stderr.write(`${server.ready.backend}, trainer ${server.ready.trainer}\n`);
 const parts = { learning: { requests: [], loops: [] }, without: { requests: [], loops: [] } };
+let measured; // the part that requests belong to that start now
+const clients = startClients(server.ready.url);
+await wait(WARM_UP_SECONDS * 1000);
 for (let stretch = 0; stretch < 2 * STRETCHES; stretch++) {
   const part = stretch % 2 === 0 ? "learning" : "without";
   server.child.send(part === "learning" ? "resume" : "pause");
-  const { requests, loop } = await load(server, STRETCH_SECONDS[part], stretch);
-  parts[part].requests.push(...requests);
-  parts[part].loops.push(loop);
+  await wait(CHANGE_SECONDS * 1000);
+  server.child.send("measure");
+  measured = parts[part];
+  if (stretch === ROLLBACK_STRETCH) server.child.send("rollback");
+  await wait(STRETCH_SECONDS[part] * 1000);
+  measured = undefined;
+  server.child.send("measured");
 }
+await clients.stop();
+for (const [index, loop] of server.told.filter(({ type }) => type === "event-loop").entries())
+  (index % 2 === 0 ? parts.learning : parts.without).loops.push({ p99: round(loop.p99), max: round(loop.max) });
 await server.stop();
 
 const with_ = summarise(parts.learning.requests, SECONDS);
@@ -89,7 +102,6 @@ async function startServer() {
     ready,
     told,
     child,
-    wasToRollBack: false,
     async stop() {
       child.send("stop");
       await once(child, "exit");
@@ -97,38 +109,27 @@ async function startServer() {
   };
 }
 
-/** Holds conversations for a time. @returns every request that was measured, and the event loop of the server. */
-async function load(server, seconds, stretch) {
-  const { ready, told, child } = server;
-  const client = new OpenAI({ baseURL: `${ready.url}/v1`, apiKey: "none", maxRetries: 0 });
-  const users = createSimulatedUsers(homework, { seed: SEED, firstSession: 100_000 * (stretch + 1) });
-  const requests = [];
-  const start = performance.now() + WARM_UP_SECONDS * 1000;
-  const end = start + seconds * 1000;
-  const isOver = () => performance.now() >= end;
-  const clients = Array.from({ length: CLIENTS }, async (_, index) => {
-    const random = createRandom(mixSeed(SEED, stretch, index));
+/** Holds conversations until it is stopped. */
+function startClients(url) {
+  const client = new OpenAI({ baseURL: `${url}/v1`, apiKey: "none", maxRetries: 0 });
+  const users = createSimulatedUsers(homework, { seed: SEED, firstSession: 100_000 });
+  let over = false;
+  const running = Array.from({ length: CLIENTS }, async (_, index) => {
+    const random = createRandom(mixSeed(SEED, index));
     const think = () => wait(-Math.log(1 - random.next()) * THINK_MS);
     await wait(random.next() * THINK_MS);
-    while (!isOver()) await converse(client, users.session(), think, isOver, requests);
+    while (!over) await converse(client, users.session(), think, () => over);
   });
-  await wait(WARM_UP_SECONDS * 1000);
-  child.send("measure");
-  while (!isOver()) {
-    await wait(250);
-    const promotions = told.filter(({ type }) => type === "promotion").length;
-    if (server.wasToRollBack || promotions < ROLLBACK_AFTER_PROMOTIONS) continue;
-    server.wasToRollBack = true;
-    child.send("rollback");
-  }
-  child.send("measured");
-  await Promise.all(clients);
-  const { p99, max } = told.findLast(({ type }) => type === "event-loop");
-  return { requests: requests.filter(({ at }) => at >= start), loop: { p99: round(p99), max: round(max) } };
+  return {
+    stop() {
+      over = true;
+      return Promise.all(running);
+    },
+  };
 }
 
 /** One session: the question, the answer, the reaction, and so on until the user leaves. */
-async function converse(client, session, think, isOver, requests) {
+async function converse(client, session, think, isOver) {
   const messages = [
     { role: "system", content: nameMemory(session.name) },
     { role: "user", content: session.opening },
@@ -139,7 +140,7 @@ async function converse(client, session, think, isOver, requests) {
     for (let step = 0; step < MAX_STEPS && answer === undefined; step++) {
       if (JSON.stringify(messages).length > MAX_CHARACTERS) return;
       const isLast = leaves && step === 0;
-      const message = await ask(client, messages, isLast ? { ...headers, "x-session-done": "1" } : headers, requests);
+      const message = await ask(client, messages, isLast ? { ...headers, "x-session-done": "1" } : headers);
       if (message === undefined) return;
       messages.push(message);
       if (!message.tool_calls) answer = message.content;
@@ -154,11 +155,10 @@ async function converse(client, session, think, isOver, requests) {
   }
 }
 
-/** One request, measured. @returns the message, or undefined when there was none. */
-async function ask(client, messages, headers, requests) {
+/** One request, measured in the part in which it starts. @returns the message, or undefined when there was none. */
+async function ask(client, messages, headers) {
   const at = performance.now();
   const one = {
-    at,
     firstTokenMs: undefined,
     totalMs: undefined,
     chunks: 0,
@@ -166,7 +166,7 @@ async function ask(client, messages, headers, requests) {
     refused: false,
     broken: false,
   };
-  requests.push(one);
+  measured?.requests.push(one);
   let content = "";
   let calls;
   try {

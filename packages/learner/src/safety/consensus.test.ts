@@ -1,6 +1,6 @@
 import { createRandom } from "@afterstate/core";
 import { describe, expect, it } from "vitest";
-import { answerShape, binomialTail, consensusOf, type Vote } from "./consensus.js";
+import { answerShape, binomialTail, consensusOf, nearestOthers, type Vote } from "./consensus.js";
 
 /** Votes of users on two kinds of answers, one of which all but liars like; with a share of honest slips. */
 function votes(seed: number, options: { users: number; liars: number; each: number; noise: number }): Vote[] {
@@ -44,6 +44,27 @@ describe("users who contradict all others", () => {
     const split = Array.from({ length: 20 }, (_, i) => ({ user: `u${1 + (i % 4)}`, key: "k", value: i % 2 ? 1 : -1 }));
     const own = Array.from({ length: 10 }, () => ({ user: "u0", key: "k", value: -1 }));
     expect(consensusOf([...split, ...own]).contradictors).toEqual([]);
+  });
+});
+
+describe("the nearest places of others", () => {
+  it("are those that a search outwards finds, the earlier one first at the same distance", () => {
+    const outwards = (users: readonly string[], place: number, most: number) => {
+      const found = new Map<string, number>();
+      for (let away = 1; away < users.length; away++)
+        for (const other of [place - away, place + away]) {
+          const user = users[other];
+          if (user !== undefined && user !== users[place] && found.size < most && !found.has(user))
+            found.set(user, other);
+        }
+      return [...found.values()];
+    };
+    for (let seed = 0; seed < 20; seed++) {
+      const random = createRandom(seed);
+      const users = Array.from({ length: 60 }, () => `u${Math.floor(random.next() ** 2 * (seed + 1))}`);
+      const nearest = nearestOthers(users, 5);
+      expect(nearest).toEqual(users.map((_, place) => outwards(users, place, 5)));
+    }
   });
 });
 

@@ -105,27 +105,52 @@ function countContradictions(votes: readonly Vote[], rule: ConsensusRule): Reado
   const counts = new Map<string, Count>(votes.map(({ user }) => [user, { compared: 0, contradicted: 0 }]));
   const byKey = new Map<string, Vote[]>();
   for (const vote of votes) byKey.set(vote.key, [...(byKey.get(vote.key) ?? []), vote]);
-  for (const alike of byKey.values())
+  for (const alike of byKey.values()) {
+    const nearest = nearestOthers(
+      alike.map(({ user }) => user),
+      rule.nearest,
+    );
     for (const [place, { user, value }] of alike.entries()) {
-      const others = nearestOthers(alike, place, rule.nearest);
-      const opinion = others.reduce((sum, vote) => sum + vote.value, 0) / others.length;
+      const others = nearest[place]!;
+      const opinion = others.reduce((sum, other) => sum + alike[other]!.value, 0) / others.length;
       if (others.length < rule.others || Math.abs(opinion) < rule.agreement) continue;
       const count = counts.get(user)!;
       count.compared += 1;
       if (value * opinion < 0) count.contradicted += 1;
     }
+  }
   return counts;
 }
 
-/** The nearest votes of other users, before and after it, one of each. */
-function nearestOthers(alike: readonly Vote[], place: number, most: number): readonly Vote[] {
-  const { user } = alike[place]!;
-  const found = new Map<string, Vote>();
-  for (let away = 1; away < alike.length && found.size < most; away++)
-    for (const vote of [alike[place - away], alike[place + away]])
-      if (vote !== undefined && vote.user !== user && !found.has(vote.user) && found.size < most)
-        found.set(vote.user, vote);
-  return [...found.values()];
+/**
+ * For each place in a sequence of users the nearest places of others, before and after it, one of each user and `most` at most, the
+ * nearest first. O(users.length · most).
+ */
+export function nearestOthers(users: readonly string[], most: number): readonly (readonly number[])[] {
+  const before = latestOfEach(users, most + 1);
+  const last = users.length - 1;
+  const after = latestOfEach(users.toReversed(), most + 1)
+    .toReversed()
+    .map((places) => places.map((place) => last - place));
+  return users.map((user, place) => {
+    const places = [...before[place]!, ...after[place]!].sort((a, b) => Math.abs(a - place) - Math.abs(b - place));
+    const found = new Map<string, number>();
+    for (const other of places) {
+      const whose = users[other]!;
+      if (whose !== user && found.size < most && !found.has(whose)) found.set(whose, other);
+    }
+    return [...found.values()];
+  });
+}
+
+/** For each place the latest place before it of each user, the latest first and `most` at most. */
+function latestOfEach(users: readonly string[], most: number): readonly (readonly number[])[] {
+  let latest: readonly number[] = [];
+  return users.map((user, place) => {
+    const known = latest;
+    latest = [place, ...latest.filter((other) => users[other] !== user)].slice(0, most);
+    return known;
+  });
 }
 
 function dispersionOf(counts: readonly Count[]): number {
