@@ -1,9 +1,11 @@
 // Sessions until a preference holds, with SmolLM2-135M: the arms of learning/preference over adapters, where the model's file is present.
 // A seed takes an hour on two cores, so there are few, with fewer sessions, fewer episodes that are taught again, and smaller held-out sets.
-// Two seeds are too few for significance: both signals are to need fewer sessions than either on average.
+// Two seeds are too few for significance: both signals are to need fewer sessions than either on average. With AFTERSTATE_BENCH_RESUME=1
+// what bench/results/ has of the same settings is not run again.
 //
 //   node bench/learning/preference-smollm2.mjs [arm=seeds …]     for a part, such as hybrid=1-2
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { createTrainer } from "@afterstate/learner";
 import { loadHomework } from "@afterstate/learner/homework";
 import { SMOLLM2, smollm2Homework } from "./homework/smollm2-homework.mjs";
@@ -11,10 +13,9 @@ import { runArms } from "./preference/run-arms.mjs";
 import { summarise } from "./preference/summary.mjs";
 
 const SEEDS = [1, 2];
-const SESSIONS = 30;
-const REPLAY_EPISODES = 6;
-/** Adapters of rank 16 bear, and want, more than weights. */
-const LEARNING_RATE = 1e-3;
+/** Adapters of rank 16 bear, and want, a higher learning rate than weights. */
+const SETTINGS = { sessions: 30, replayEpisodes: 6, learningRate: 1e-3, questions: { check: 40, end: 80 } };
+const RESULTS = fileURLToPath(new URL("../results/learning-preference-smollm2.jsonl", import.meta.url));
 
 if (!existsSync(SMOLLM2)) {
   console.log(JSON.stringify({ skipped: "SmolLM2 is absent; npm run models:test fetches it" }));
@@ -29,13 +30,27 @@ const common = {
   trainer: await createTrainer(files.config, files.weights),
   maxContextTokens: 160,
   maxBatch: 32,
-  questions: { check: 40, end: 80 },
+  questions: SETTINGS.questions,
   onSession: say,
 };
-const { results, isWhole } = await runArms(process.argv.slice(2), SEEDS, ({ learner, ...rest }) => {
-  const update = { ...learner.update, learningRate: LEARNING_RATE };
-  const trains = learner.update === undefined ? learner : { ...learner, replayEpisodes: REPLAY_EPISODES, update };
-  return { arm: { ...rest, sessions: SESSIONS, learner: trains }, setting: common };
-});
+const { sessions, replayEpisodes, learningRate } = SETTINGS;
+const adapted = ({ learner, ...rest }) => {
+  const trains = learner.update && { replayEpisodes, update: { ...learner.update, learningRate } };
+  return {
+    arm: { ...rest, sessions, learner: { ...learner, ...trains } },
+    setting: common,
+    notes: { settings: SETTINGS },
+  };
+};
+const { results, isWhole } = await runArms(process.argv.slice(2), SEEDS, adapted, known());
 if (isWhole) console.log(JSON.stringify(summarise(results, { significant: 1 })));
 await common.trainer.dispose();
+
+function known() {
+  if (process.env.AFTERSTATE_BENCH_RESUME !== "1" || !existsSync(RESULTS)) return [];
+  const rows = readFileSync(RESULTS, "utf8")
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  return rows.filter(({ settings }) => JSON.stringify(settings) === JSON.stringify(SETTINGS));
+}
