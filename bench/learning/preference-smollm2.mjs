@@ -13,8 +13,17 @@ import { runArms } from "./preference/run-arms.mjs";
 import { summarise } from "./preference/summary.mjs";
 
 const SEEDS = [1, 2];
-/** Adapters of rank 16 bear, and want, a higher learning rate than weights. */
-const SETTINGS = { sessions: 30, replayEpisodes: 6, learningRate: 1e-3, questions: { check: 40, end: 80 } };
+/**
+ * Adapters of rank 16 bear, and want, a higher learning rate than weights. At that rate one bad vote would outweigh what was asked for in
+ * words, so a hint counts for more beside it.
+ */
+const SETTINGS = {
+  sessions: 40,
+  replayEpisodes: 6,
+  learningRate: 1e-3,
+  distillationWeight: 8,
+  questions: { check: 40, end: 80 },
+};
 const RESULTS = fileURLToPath(new URL("../results/learning-preference-smollm2.jsonl", import.meta.url));
 
 if (!existsSync(SMOLLM2)) {
@@ -33,9 +42,9 @@ const common = {
   questions: SETTINGS.questions,
   onSession: say,
 };
-const { sessions, replayEpisodes, learningRate } = SETTINGS;
+const { sessions, replayEpisodes, learningRate, distillationWeight } = SETTINGS;
 const adapted = ({ learner, ...rest }) => {
-  const trains = learner.update && { replayEpisodes, update: { ...learner.update, learningRate } };
+  const trains = learner.update && { replayEpisodes, update: { ...learner.update, learningRate, distillationWeight } };
   return {
     arm: { ...rest, sessions, learner: { ...learner, ...trains } },
     setting: common,
